@@ -1,0 +1,45 @@
+//! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
+
+use crate::error::{Error, Result};
+
+/// One greyscale film: luminance, row-major `[height, width]`, each value in `[0, 1]` (0 black, 1 white).
+///
+/// Cannot hold a buffer of the wrong length, nor an empty one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Radiograph {
+    height: usize,
+    width: usize,
+    luma: Vec<f32>,
+}
+
+impl Radiograph {
+    /// Wraps `luma`, row-major `[height, width]`, values in `[0, 1]`.
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] without pixels, [`Error::BufferLength`] when `luma` does not hold `height * width` values.
+    pub fn new(height: usize, width: usize, luma: Vec<f32>) -> Result<Self> {
+        if height == 0 || width == 0 {
+            return Err(Error::TooSmall { width: width as u32, height: height as u32, minimum: 1 });
+        }
+        let expected = height * width;
+        if luma.len() != expected {
+            return Err(Error::BufferLength { expected, found: luma.len() });
+        }
+        Ok(Self { height, width, luma })
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Luminance, row-major `[height, width]`, in `[0, 1]`.
+    pub fn luma(&self) -> &[f32] {
+        &self.luma
+    }
+}

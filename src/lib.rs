@@ -1,0 +1,4 @@
+//! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
+
+pub mod error;
+pub mod image;

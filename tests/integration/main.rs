@@ -1,0 +1,1 @@
+//! Behaviour across modules, one binary.
