@@ -18,6 +18,9 @@ pub enum Error {
     /// Refused before allocating: a header may claim any size.
     #[error("image is {width}×{height} px; the limit is {limit} px a side")]
     TooLarge { width: u32, height: u32, limit: u32 },
+    /// Refused before allocating: each side is allowed, their product is not.
+    #[error("image is {width}×{height} px; the limit is {limit} px in all")]
+    TooManyPixels { width: u32, height: u32, limit: u64 },
     /// Refused before decoding.
     #[error("file has {bytes} bytes; the limit is {limit}")]
     TooManyBytes { bytes: u64, limit: u64 },
@@ -71,7 +74,7 @@ impl Error {
         match self {
             Self::UnknownFormat { .. } => "unknown-format",
             Self::Damaged { .. } => "damaged",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::TooManyPixels { .. } => "too-large",
             Self::TooManyBytes { .. } => "too-many-bytes",
             Self::TooSmall { .. } => "too-small",
             Self::BufferLength { .. } => "buffer-length",

@@ -1,5 +1,11 @@
 //! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
 
+pub mod decode;
+pub mod rgba;
+
+pub use decode::{Limits, decode};
+pub use rgba::from_rgba;
+
 use crate::error::{Error, Result};
 
 /// One greyscale film: luminance, row-major `[height, width]`, each value in `[0, 1]` (0 black, 1 white).
