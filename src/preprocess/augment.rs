@@ -1,0 +1,247 @@
+//! Random changes to a training film that leave its finding what it was: position, size, exposure.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Points of the tone curve's table. Between them it is linear; the worst error, next to black with the smallest
+/// gammas in use, stays below one level of 8 bits.
+const TONE_STEPS: usize = 1024;
+
+/// How far a film may be changed; each amount is drawn evenly from its range. The default changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Largest rotation either way, in degrees.
+    pub rotate_degrees: f32,
+    /// Largest change of size, as a fraction: 0.1 draws factors from 0.9 to 1.1.
+    pub scale: f32,
+    /// Largest change of the aspect ratio, as a fraction.
+    pub aspect: f32,
+    /// Largest shift either way along each axis, as a fraction of the side.
+    pub shift: f32,
+    /// Mirror every other film left to right.
+    pub flip: bool,
+    /// Range of the logarithm of gamma: 0.4 draws exponents from e^−0.4 to e^0.4.
+    pub gamma: f32,
+    /// Largest change of contrast about middle grey, as a fraction.
+    pub contrast: f32,
+    /// Largest change of brightness, where 1 is the step from black to white.
+    pub brightness: f32,
+}
+
+impl Augment {
+    /// Whether films stay as they are.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Refuses ranges that make no sense.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the field and its bounds.
+    pub fn validate(&self) -> Result<()> {
+        for (field, value, limit) in [
+            ("augment.rotate_degrees", self.rotate_degrees, 180.0),
+            ("augment.scale", self.scale, 0.9),
+            ("augment.aspect", self.aspect, 0.9),
+            ("augment.shift", self.shift, 1.0),
+            ("augment.gamma", self.gamma, 3.0),
+            ("augment.contrast", self.contrast, 1.0),
+            ("augment.brightness", self.brightness, 1.0),
+        ] {
+            // A NaN is in no range.
+            if !(0.0..=limit).contains(&value) {
+                return Err(Error::Config { field, reason: format!("{value}; it must be 0 to {limit}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws one change and writes the changed film to `out`: a warp, then gamma, contrast, brightness, clamp to
+    /// `[0, 1]`.
+    ///
+    /// The warp samples bilinearly, black outside the film, at `M·(x, y) + t` for the output pixel at `(x, y)`, both
+    /// in coordinates where a side runs from −1 to 1:
+    /// `M = [[f·cosθ·s·a, −sinθ·s], [f·sinθ·s, cosθ·s / a]]` with the flip `f = ±1`, the angle θ, the size `s` and
+    /// the aspect `a`. This is PyTorch's `affine_grid` and `grid_sample` with `align_corners=False`.
+    ///
+    /// As many numbers are drawn from `rng` whatever the ranges are.
+    ///
+    /// # Shapes
+    /// `grey` and `out`: row-major `[height, width]`, values in `[0, 1]`.
+    pub fn apply(&self, grey: &[f32], height: usize, width: usize, rng: &mut impl Rng, out: &mut [f32]) {
+        assert_eq!(grey.len(), height * width);
+        assert_eq!(out.len(), grey.len());
+        let mut within = |range: f32| (rng.random::<f32>() * 2.0 - 1.0) * range;
+        let (sin, cos) = within(self.rotate_degrees).to_radians().sin_cos();
+        let size = 1.0 + within(self.scale);
+        let aspect = 1.0 + within(self.aspect);
+        // A side is 2 long in these coordinates.
+        let shift = [within(2.0 * self.shift), within(2.0 * self.shift)];
+        let flip = if within(1.0) < 0.0 && self.flip { -1.0 } else { 1.0 };
+        let gamma = within(self.gamma).exp();
+        let contrast = 1.0 + within(self.contrast);
+        let brightness = within(self.brightness);
+
+        let matrix = [[flip * cos * size * aspect, -sin * size], [flip * sin * size, cos * size / aspect]];
+        if matrix == [[1.0, 0.0], [0.0, 1.0]] && shift == [0.0, 0.0] {
+            out.copy_from_slice(grey);
+        } else {
+            warp(grey, height, width, matrix, shift, out);
+        }
+        if (gamma, contrast, brightness) != (1.0, 1.0, 0.0) {
+            tone(gamma, contrast, brightness, out);
+        }
+    }
+}
+
+/// Writes `grey` sampled bilinearly at `matrix·(x, y) + shift` to `out`, in coordinates of −1 to 1 a side; 0 outside.
+fn warp(grey: &[f32], height: usize, width: usize, matrix: [[f32; 2]; 2], shift: [f32; 2], out: &mut [f32]) {
+    let (h, w) = (height as f32, width as f32);
+    // The same map in pixel indices: normalised = (2·index + 1) / side − 1, and back.
+    let [[xx, xy], [yx, yy]] = [[matrix[0][0], matrix[0][1] * w / h], [matrix[1][0] * h / w, matrix[1][1]]];
+    let origin = |from_x: f32, from_y: f32, shift: f32, side: f32| {
+        ((from_x * (1.0 / w - 1.0) + from_y * (1.0 / h - 1.0) + shift + 1.0) * side - 1.0) / 2.0
+    };
+    let x0 = origin(matrix[0][0], matrix[0][1], shift[0], w);
+    let y0 = origin(matrix[1][0], matrix[1][1], shift[1], h);
+    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        let (row_x, row_y) = (x0 + xy * row as f32, y0 + yy * row as f32);
+        for (column, out) in out.iter_mut().enumerate() {
+            *out = bilinear(grey, height, width, row_x + xx * column as f32, row_y + yx * column as f32);
+        }
+    }
+}
+
+/// `grey` at the fractional index (`x`, `y`); pixels outside count as 0.
+#[inline]
+fn bilinear(grey: &[f32], height: usize, width: usize, x: f32, y: f32) -> f32 {
+    let (left, top) = (x.floor(), y.floor());
+    let (fx, fy) = (x - left, y - top);
+    let (left, top) = (left as i32, top as i32);
+    let inside = left >= 0 && top >= 0 && left as usize + 1 < width && top as usize + 1 < height;
+    let [a, b, c, d] = if inside {
+        let at = top as usize * width + left as usize;
+        let (upper, lower) = (&grey[at..at + 2], &grey[at + width..at + width + 2]);
+        [upper[0], upper[1], lower[0], lower[1]]
+    } else {
+        let pixel = |x: i32, y: i32| {
+            let known = x >= 0 && y >= 0 && (x as usize) < width && (y as usize) < height;
+            if known { grey[y as usize * width + x as usize] } else { 0.0 }
+        };
+        [pixel(left, top), pixel(left + 1, top), pixel(left, top + 1), pixel(left + 1, top + 1)]
+    };
+    let upper = a + (b - a) * fx;
+    let lower = c + (d - c) * fx;
+    upper + (lower - upper) * fy
+}
+
+/// Replaces each value by `clamp((v^gamma − ½)·contrast + ½ + brightness, 0, 1)`, read from a table: a power a pixel
+/// would cost more than the whole warp.
+fn tone(gamma: f32, contrast: f32, brightness: f32, values: &mut [f32]) {
+    let table: [f32; TONE_STEPS + 1] = std::array::from_fn(|i| {
+        let v = (i as f32 / TONE_STEPS as f32).powf(gamma);
+        ((v - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
+    });
+    for v in values {
+        let position = v.clamp(0.0, 1.0) * TONE_STEPS as f32;
+        let below = (position as usize).min(TONE_STEPS - 1);
+        *v = table[below] + (table[below + 1] - table[below]) * (position - below as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn film(height: usize, width: usize) -> Vec<f32> {
+        (0..height * width).map(|i| (i * 7919 % 256) as f32 / 255.0).collect()
+    }
+
+    #[test]
+    fn default_changes_nothing() {
+        let grey = film(17, 23);
+        let mut out = vec![0.0; grey.len()];
+        Augment::default().apply(&grey, 17, 23, &mut ChaCha8Rng::seed_from_u64(1), &mut out);
+        assert!(Augment::default().is_none());
+        assert_eq!(out, grey);
+    }
+
+    #[test]
+    fn flip_mirrors_about_half_of_the_films() {
+        let grey = film(16, 24);
+        let mirrored: Vec<f32> = grey.chunks(24).flat_map(|row| row.iter().rev().copied()).collect();
+        let augment = Augment { flip: true, ..Augment::default() };
+        let mut flipped = 0;
+        for seed in 0..200 {
+            let mut out = vec![0.0; grey.len()];
+            augment.apply(&grey, 16, 24, &mut ChaCha8Rng::seed_from_u64(seed), &mut out);
+            let close = |other: &[f32]| out.iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(close(&grey) || close(&mirrored));
+            flipped += usize::from(close(&mirrored));
+        }
+        // Binomial(200, ½): 70 to 130 leaves 4 standard deviations either way.
+        assert!((70..=130).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn warp_by_whole_pixels_moves_the_film_and_leaves_black() {
+        let (height, width) = (8, 10);
+        let grey = film(height, width);
+        let mut out = vec![0.0; grey.len()];
+        // Source = output + (3, −2) pixels; a side of n pixels is 2 long.
+        warp(&grey, height, width, [[1.0, 0.0], [0.0, 1.0]], [6.0 / 10.0, -4.0 / 8.0], &mut out);
+        for y in 0..height {
+            for x in 0..width {
+                let expected = if y >= 2 && x + 3 < width { grey[(y - 2) * width + x + 3] } else { 0.0 };
+                assert!((out[y * width + x] - expected).abs() < 1e-5, "({x}, {y})");
+            }
+        }
+    }
+
+    #[test]
+    fn tone_table_follows_the_formula_within_half_a_level() {
+        for (gamma, contrast, brightness) in [(0.67, 1.2, 0.1), (1.5, 0.8, -0.1), (1.0, 1.0, 0.05)] {
+            let mut values: Vec<f32> = (0..=255).map(|v| v as f32 / 255.0).collect();
+            let expected: Vec<f32> = values
+                .iter()
+                .map(|v: &f32| ((v.powf(gamma) - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0))
+                .collect();
+            tone(gamma, contrast, brightness, &mut values);
+            for (found, expected) in values.iter().zip(&expected) {
+                assert!((found - expected).abs() < 0.5 / 255.0, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_film_and_another_seed_another() {
+        let grey = film(32, 32);
+        let augment = Augment { rotate_degrees: 10.0, scale: 0.1, gamma: 0.4, shift: 0.05, ..Augment::default() };
+        let run = |seed| {
+            let mut out = vec![0.0; grey.len()];
+            augment.apply(&grey, 32, 32, &mut ChaCha8Rng::seed_from_u64(seed), &mut out);
+            out
+        };
+        assert_eq!(run(5), run(5));
+        assert_ne!(run(5), run(6));
+    }
+
+    #[test]
+    fn ranges_that_make_no_sense_are_refused_by_name() {
+        Augment { rotate_degrees: 10.0, scale: 0.15, flip: true, ..Augment::default() }.validate().unwrap();
+        for (bad, field) in [
+            (Augment { scale: 1.0, ..Augment::default() }, "augment.scale"),
+            (Augment { gamma: f32::NAN, ..Augment::default() }, "augment.gamma"),
+            (Augment { shift: -0.1, ..Augment::default() }, "augment.shift"),
+        ] {
+            let error = bad.validate().unwrap_err();
+            assert!(matches!(error, Error::Config { field: found, .. } if found == field), "{error}");
+        }
+    }
+}
