@@ -1,4 +1,6 @@
 //! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
 
+pub mod data;
 pub mod error;
 pub mod image;
+pub mod preprocess;

@@ -1,0 +1,186 @@
+//! A set of labelled films in memory, decoded and resized once: one byte a pixel.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::{Batch, Sample, read_film};
+use crate::error::{Error, Result};
+use crate::image::{Limits, decode};
+use crate::preprocess::Preprocess;
+
+/// A file that could not become a film, and why.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
+/// Films of one size with their classes: `[n, height, width]` grey bytes, 16 kB a film at 128 × 128.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    height: usize,
+    width: usize,
+    classes: Vec<String>,
+    films: Vec<u8>,
+    labels: Vec<usize>,
+    /// Index of each film's collection; all 0 without a manifest.
+    sources: Vec<usize>,
+    groups: Option<Vec<String>>,
+    names: Vec<String>,
+}
+
+impl Dataset {
+    /// Decodes and prepares every sample on all cores; files that fail are left out and returned beside.
+    ///
+    /// The order is that of `samples`, whatever the threads do. `progress` is told the number of files done, once for
+    /// each, from any thread. A film is kept as bytes (rounded), so its values are within 1/510 of what
+    /// [`Preprocess::prepare`] gives.
+    ///
+    /// # Errors
+    /// [`Error::Config`] from `preprocess`, [`Error::Dataset`] when no file could be read.
+    pub fn load(
+        samples: &[Sample],
+        classes: &[String],
+        preprocess: &Preprocess,
+        progress: impl Fn(usize) + Sync,
+    ) -> Result<(Self, Vec<Unreadable>)> {
+        preprocess.validate()?;
+        assert!(samples.iter().all(|sample| sample.class < classes.len()));
+        let limits = Limits::default();
+        let done = AtomicUsize::new(0);
+        let films: Vec<Result<Vec<u8>>> = samples
+            .par_iter()
+            .map(|sample| {
+                let film = read_film(&sample.path, &limits)
+                    .and_then(|bytes| decode(&bytes, &limits))
+                    .and_then(|film| preprocess.prepare(&film))
+                    .map(|grey| grey.iter().map(|v| (v * 255.0).round() as u8).collect());
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+                film
+            })
+            .collect();
+
+        let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+        for (sample, film) in samples.iter().zip(films) {
+            match film {
+                Ok(film) => read.push((sample, film)),
+                Err(error) => unreadable.push(Unreadable { path: sample.path.clone(), error }),
+            }
+        }
+        if read.is_empty() {
+            let reason = match unreadable.first() {
+                Some(Unreadable { path, error }) => {
+                    format!("none of {} files could be read; {}: {error}", unreadable.len(), path.display())
+                }
+                None => "there are no films".into(),
+            };
+            return Err(Error::Dataset { reason });
+        }
+        let mut sources = BTreeMap::new();
+        for (sample, _) in &read {
+            let next = sources.len();
+            sources.entry(sample.source.as_deref()).or_insert(next);
+        }
+        let dataset = Self {
+            height: preprocess.height,
+            width: preprocess.width,
+            classes: classes.to_vec(),
+            labels: read.iter().map(|(sample, _)| sample.class).collect(),
+            sources: read.iter().map(|(sample, _)| sources[&sample.source.as_deref()]).collect(),
+            // Groups are of use only when every film has one.
+            groups: read.iter().map(|(sample, _)| sample.group.clone()).collect(),
+            names: read.iter().map(|(sample, _)| sample.name.clone()).collect(),
+            films: read.into_iter().flat_map(|(_, film)| film).collect(),
+        };
+        Ok((dataset, unreadable))
+    }
+
+    /// Number of films.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no film; [`Self::load`] never returns such a set.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Height of every film in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width of every film in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Class names in label order.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Index of the class of film `i`.
+    pub fn label(&self, i: usize) -> usize {
+        self.labels[i]
+    }
+
+    /// Index of the class of every film.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// Index of the collection that film `i` comes from.
+    pub(super) fn source(&self, i: usize) -> usize {
+        self.sources[i]
+    }
+
+    /// Group of every film (a patient, near-duplicates), when the manifest knows them all.
+    pub fn groups(&self) -> Option<&[String]> {
+        self.groups.as_deref()
+    }
+
+    /// `class/file` of film `i`.
+    pub fn name(&self, i: usize) -> &str {
+        &self.names[i]
+    }
+
+    /// Film `i`, row-major `[height, width]`.
+    pub fn image(&self, i: usize) -> &[u8] {
+        let size = self.height * self.width;
+        &self.films[i * size..(i + 1) * size]
+    }
+
+    /// Film `i` with values in `[0, 1]`, as [`Preprocess::finish`] takes it.
+    pub(super) fn grey(&self, i: usize) -> Vec<f32> {
+        self.image(i).iter().map(|&v| f32::from(v) / 255.0).collect()
+    }
+
+    /// Films of each class, in label order.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        self.labels.iter().for_each(|&label| counts[label] += 1);
+        counts
+    }
+
+    /// Every film once, in order, unchanged; the last batch may be short. `preprocess` is the one given to
+    /// [`Self::load`].
+    pub fn batches(&self, preprocess: &Preprocess, batch_size: usize) -> impl Iterator<Item = Batch> {
+        assert!(batch_size > 0);
+        self.assert_prepared_by(preprocess);
+        (0..self.len()).step_by(batch_size).map(move |start| {
+            let films: Vec<usize> = (start..self.len().min(start + batch_size)).collect();
+            Batch::assemble(self, preprocess, &films, |_, grey| grey)
+        })
+    }
+
+    /// A set prepared for another size would be read as another picture.
+    pub(super) fn assert_prepared_by(&self, preprocess: &Preprocess) {
+        assert_eq!((self.height, self.width), (preprocess.height, preprocess.width));
+    }
+}
