@@ -2,5 +2,8 @@
 
 pub mod data;
 pub mod error;
+pub mod formats;
 pub mod image;
+pub mod labels;
+pub mod metrics;
 pub mod preprocess;

@@ -1,0 +1,313 @@
+//! `model.json`: everything about a model but its numbers.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::metrics::Evaluation;
+use crate::preprocess::Preprocess;
+
+/// The version of the card's layout that this code reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// Weights larger than this are refused, stored or unpacked. The largest network planned here holds 110 MB of f32; a
+/// tab of a browser has at most 4 GiB in all.
+pub const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+
+/// What a model is, how to feed it, how good it is, and how to tell its weights from any others.
+///
+/// [`ModelCard::from_json`] is the only way in for bytes from outside, and checks everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// Layout of this card, [`FORMAT`].
+    pub format: u32,
+    /// Short name for folders and addresses: lower-case letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// Version of the weights, free text that is not empty.
+    pub version: String,
+    /// Name of a built-in architecture, such as `scratch-cnn`.
+    pub architecture: String,
+    /// Class names in the order of the network's outputs, at least two.
+    pub classes: Vec<String>,
+    /// How an image becomes the network's input.
+    pub preprocess: Preprocess,
+    /// The file with the weights.
+    pub weights: WeightsInfo,
+    /// How it was trained and on what: recipe, data, seed. Kept as written.
+    #[serde(default)]
+    pub training: Option<serde_json::Value>,
+    /// What it reaches, each on the data it was measured on.
+    #[serde(default)]
+    pub metrics: Vec<MetricsEntry>,
+    /// Licence of the weights.
+    pub licence: String,
+    /// What it is for, and what it is not for.
+    pub intended_use: String,
+    /// What is known to go wrong.
+    #[serde(default)]
+    pub limitations: Vec<String>,
+}
+
+/// Which file the weights are, byte for byte.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightsInfo {
+    /// File name in the model folder, without any path.
+    pub file: String,
+    /// Length of the file as stored, which is what is downloaded.
+    pub bytes: u64,
+    /// SHA-256 of the file as stored, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Whether the stored file is the safetensors or has to be unpacked first.
+    pub encoding: Encoding,
+}
+
+/// How the weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As they are.
+    Identity,
+    /// gzip: every browser opens it with its own `DecompressionStream`.
+    Gzip,
+}
+
+/// One measurement of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricsEntry {
+    /// The data it was measured on.
+    pub data: String,
+    /// Which part of it, such as `test`.
+    pub split: String,
+    /// What came out.
+    pub evaluation: Evaluation,
+}
+
+impl WeightsInfo {
+    /// Describes `stored`, the bytes of a weights file as they will lie on disk.
+    pub fn of(stored: &[u8], encoding: Encoding) -> Self {
+        Self { file: "weights.safetensors".into(), bytes: stored.len() as u64, sha256: sha256_hex(stored), encoding }
+    }
+}
+
+impl ModelCard {
+    /// Reads and checks a card.
+    ///
+    /// Fields it does not know are ignored, so that a card may say more than this version reads.
+    ///
+    /// # Errors
+    /// [`Error::ModelCard`] with the field and what is wrong with it.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        // The version is looked at first: a later layout would otherwise be reported as a missing field.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let version: Version = serde_json::from_slice(json).map_err(not_json)?;
+        if version.format != FORMAT {
+            let format = version.format;
+            return Err(invalid(format!(
+                "`format` is {format}, this version of roentgen reads {FORMAT}; update roentgen or convert the model"
+            )));
+        }
+        let card: Self = serde_json::from_slice(json).map_err(not_json)?;
+        card.validate()?;
+        Ok(card)
+    }
+
+    /// The card as JSON for people to read, with a newline at the end.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a card has string keys and no fallible values");
+        json.push(b'\n');
+        json
+    }
+
+    /// Checks every value that has a range. Reading does it; a card made by hand needs it before it is written.
+    ///
+    /// # Errors
+    /// [`Error::ModelCard`] with the field and what is wrong with it.
+    pub fn validate(&self) -> Result<()> {
+        for (field, text) in [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("architecture", &self.architecture),
+            ("licence", &self.licence),
+            ("intended_use", &self.intended_use),
+        ] {
+            if text.trim().is_empty() {
+                return Err(invalid(format!("`{field}` is empty")));
+            }
+        }
+        if !is_plain_name(&self.id, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c)) {
+            return Err(invalid(format!("`id` is {:?}; use lower-case letters, digits, `-`, `_` and `.`", self.id)));
+        }
+        self.validate_classes()?;
+        self.preprocess.validate().map_err(|error| invalid(format!("`preprocess`: {error}")))?;
+        self.validate_weights()?;
+        for entry in &self.metrics {
+            if entry.evaluation.classes != self.classes {
+                let found = entry.evaluation.classes.join(", ");
+                return Err(invalid(format!("`metrics` of {:?} are of other classes ({found})", entry.data)));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_classes(&self) -> Result<()> {
+        if self.classes.len() < 2 {
+            return Err(invalid(format!("`classes` has {} name(s); at least 2 are needed", self.classes.len())));
+        }
+        for (i, class) in self.classes.iter().enumerate() {
+            if class.trim().is_empty() {
+                return Err(invalid(format!("`classes[{i}]` is empty")));
+            }
+            if self.classes[..i].contains(class) {
+                return Err(invalid(format!("`classes` names {class:?} twice")));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_weights(&self) -> Result<()> {
+        let WeightsInfo { file, bytes, sha256, .. } = &self.weights;
+        // The page joins it to an address and the command line to a folder: nothing that leaves either.
+        if !is_plain_name(file, |c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            return Err(invalid(format!("`weights.file` is {file:?}; it has to be a plain file name beside the card")));
+        }
+        if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(invalid("`weights.sha256` has to be 64 lower-case hexadecimal digits".into()));
+        }
+        if *bytes == 0 || *bytes > MAX_WEIGHTS_BYTES {
+            return Err(invalid(format!("`weights.bytes` is {bytes}; it has to be 1 to {MAX_WEIGHTS_BYTES}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that `stored` is the weights file this card describes, byte for byte.
+    ///
+    /// # Errors
+    /// [`Error::WeightsMismatch`]: by length first, which names a truncated download for what it is, then by SHA-256.
+    pub fn verify(&self, stored: &[u8]) -> Result<()> {
+        if stored.len() as u64 != self.weights.bytes {
+            return Err(Error::WeightsMismatch {
+                what: "length",
+                expected: format!("{} bytes", self.weights.bytes),
+                found: format!("{} bytes", stored.len()),
+            });
+        }
+        let found = sha256_hex(stored);
+        if found != self.weights.sha256 {
+            return Err(Error::WeightsMismatch { what: "SHA-256", expected: self.weights.sha256.clone(), found });
+        }
+        Ok(())
+    }
+}
+
+fn is_plain_name(name: &str, allowed: impl Fn(char) -> bool) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.len() <= 100 && name.chars().all(allowed)
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn invalid(reason: String) -> Error {
+    Error::ModelCard { reason }
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    invalid(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A card whose weights are the three bytes "abc", with the digest that FIPS 180-2 appendix B.1 gives for them.
+    fn card_of_abc() -> Value {
+        json!({
+            "format": 1, "id": "tiny", "name": "Tiny", "version": "1", "architecture": "scratch-cnn",
+            "classes": ["COVID-19", "Normal"],
+            "preprocess": {"height": 128, "width": 128, "channels": 3, "contrast": "none", "mean": 0.0, "std": 1.0},
+            "weights": {
+                "file": "weights.safetensors", "bytes": 3, "encoding": "identity",
+                "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            },
+            "licence": "MIT", "intended_use": "tests"
+        })
+    }
+
+    fn read(card: &Value) -> Result<ModelCard> {
+        ModelCard::from_json(card.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_card_survives_writing_and_reading() {
+        let card = read(&card_of_abc()).unwrap();
+        assert_eq!(ModelCard::from_json(&card.to_json()).unwrap(), card);
+        assert_eq!(WeightsInfo::of(b"abc", Encoding::Identity), card.weights);
+    }
+
+    #[test]
+    fn verify_tells_truncated_from_altered() {
+        let card = read(&card_of_abc()).unwrap();
+        card.verify(b"abc").unwrap();
+        let truncated = card.verify(b"ab").unwrap_err().to_string();
+        assert_eq!(truncated, "weights have length 2 bytes; the model card says 3 bytes");
+        let altered = card.verify(b"abd").unwrap_err();
+        assert_eq!(altered.kind(), "weights-mismatch");
+        assert!(altered.to_string().contains("SHA-256"), "{altered}");
+    }
+
+    #[test]
+    fn each_value_that_makes_no_sense_is_named() {
+        for (pointer, value, named) in [
+            ("/format", json!(2), "update roentgen"),
+            ("/id", json!("Tiny model"), "`id`"),
+            ("/name", json!("  "), "`name` is empty"),
+            ("/licence", json!(""), "`licence` is empty"),
+            ("/classes", json!(["one"]), "at least 2"),
+            ("/classes", json!(["a", "b", "a"]), "\"a\" twice"),
+            ("/classes/1", json!(""), "`classes[1]` is empty"),
+            ("/classes/1", json!(7), "expected a string"),
+            ("/preprocess/std", json!(0.0), "`preprocess`"),
+            ("/weights/file", json!("../weights.safetensors"), "`weights.file`"),
+            ("/weights/file", json!("a/b"), "`weights.file`"),
+            ("/weights/file", json!("C:\\b"), "`weights.file`"),
+            ("/weights/file", json!(".."), "`weights.file`"),
+            ("/weights/file", json!(""), "`weights.file`"),
+            ("/weights/sha256", json!("ba7816bf"), "64 lower-case"),
+            ("/weights/sha256", json!("z".repeat(64)), "64 lower-case"),
+            ("/weights/bytes", json!(0), "`weights.bytes`"),
+            ("/weights/bytes", json!(-3), "invalid value"),
+            ("/weights/bytes", json!(u64::MAX), "`weights.bytes`"),
+            ("/weights/encoding", json!("brotli"), "brotli"),
+        ] {
+            let mut card = card_of_abc();
+            *card.pointer_mut(pointer).unwrap() = value.clone();
+            let error = read(&card).expect_err(&format!("{pointer} = {value}"));
+            assert_eq!(error.kind(), "model-card");
+            assert!(error.to_string().contains(named), "{pointer} = {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        for field in ["format", "id", "classes", "preprocess", "weights", "licence", "intended_use"] {
+            let mut card = card_of_abc();
+            card.as_object_mut().unwrap().remove(field);
+            let error = read(&card).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_card_are_an_error() {
+        for bytes in [&b""[..], b"\xff\xfe", b"[]", b"{", b"{\"format\": 1e99}"] {
+            assert_eq!(ModelCard::from_json(bytes).unwrap_err().kind(), "model-card");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! `weights.safetensors`, from and to bytes.
+//!
+//! Beside plain F32, a tensor `x` may be stored as
+//! - F16: rounded to half precision;
+//! - I8 with `x.scale` (F32, one value a row, row = first dimension): see [`quantized`](super::quantized).
+//!
+//! A matrix may also be stored as two factors, `x.u` `[out, r]` and `x.v` `[r, in]` with `x = u · v`, each of them in any
+//! of the above. The factors are not multiplied here: the layer uses them as they are, which is the faster way too.
+//!
+//! Source of the container: <https://huggingface.co/docs/safetensors>.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, serialize};
+
+use super::quantized::{dequantize_rows, quantize_rows};
+use crate::error::{Error, Result};
+
+/// Ending of the name of the scales of an eight-bit tensor.
+const SCALE: &str = ".scale";
+
+/// How a tensor is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Four bytes a weight, exact.
+    F32,
+    /// Two bytes a weight, 11 significant bits, magnitude below 65,520.
+    F16,
+    /// One byte a weight and four a row.
+    Int8,
+}
+
+/// A tensor to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weight {
+    /// Name, such as `dense1.weight`.
+    pub name: String,
+    /// Dimensions; the first is the row of [`Storage::Int8`].
+    pub shape: Vec<usize>,
+    /// Row-major, as many as the shape asks for, finite.
+    pub values: Vec<f32>,
+    /// How to write it.
+    pub storage: Storage,
+}
+
+/// The tensors in a safetensors file, as f32, by name; scales are used up.
+///
+/// Never panics, whatever the bytes, and allocates no more than four times their number: no size in the header is
+/// believed before it is compared with what is there.
+///
+/// # Errors
+/// [`Error::Weights`] for bytes that are not safetensors, for a type other than F32, F16 and I8, for scales that are
+/// missing or make no sense, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
+/// than the tensor has rows.
+pub fn read_weights(safetensors: &[u8]) -> Result<HashMap<String, Tensor>> {
+    let file = SafeTensors::deserialize(safetensors).map_err(|error| invalid(error.to_string()))?;
+    let views: HashMap<&str, TensorView> = file.iter().collect();
+    let mut tensors = HashMap::with_capacity(views.len());
+    for (&name, view) in &views {
+        if is_scale(name, &views) {
+            continue;
+        }
+        let values = read_tensor(name, view, &views)?;
+        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+            return Err(invalid(format!("tensor `{name}` holds {} at {position}", values[position])));
+        }
+        tensors.insert(name.to_owned(), Tensor::from_vec(values, view.shape(), &Device::Cpu)?);
+    }
+    Ok(tensors)
+}
+
+/// Whether `name` is the scale of an eight-bit tensor. A layer may well call a parameter of its own `scale`.
+fn is_scale(name: &str, views: &HashMap<&str, TensorView>) -> bool {
+    name.strip_suffix(SCALE).and_then(|base| views.get(base)).is_some_and(|base| base.dtype() == Dtype::I8)
+}
+
+fn read_tensor(name: &str, view: &TensorView, views: &HashMap<&str, TensorView>) -> Result<Vec<f32>> {
+    match view.dtype() {
+        Dtype::F32 => Ok(f32s(view)),
+        Dtype::F16 => Ok(f16s(view)),
+        Dtype::I8 => dequantised(name, view, views),
+        other => Err(invalid(format!("tensor `{name}` is stored as {other:?}; F32, F16 and I8 are read"))),
+    }
+}
+
+fn dequantised(name: &str, view: &TensorView, views: &HashMap<&str, TensorView>) -> Result<Vec<f32>> {
+    let scale_name = format!("{name}{SCALE}");
+    let Some(scale) = views.get(scale_name.as_str()) else {
+        return Err(invalid(format!("tensor `{name}` is stored as I8 without `{scale_name}`")));
+    };
+    if scale.dtype() != Dtype::F32 {
+        return Err(invalid(format!("tensor `{scale_name}` is stored as {:?}; scales are F32", scale.dtype())));
+    }
+    let Some(&rows) = view.shape().first().filter(|_| !view.data().is_empty()) else {
+        return Err(invalid(format!("tensor `{name}` is stored as I8 and has no rows")));
+    };
+    if scale.shape() != [rows] {
+        return Err(Error::TensorShape { name: scale_name, expected: vec![rows], found: scale.shape().to_vec() });
+    }
+    let scales = f32s(scale);
+    if let Some(bad) = scales.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
+        return Err(invalid(format!("tensor `{scale_name}` holds {bad}; scales are finite and not negative")));
+    }
+    let values: Vec<i8> = view.data().iter().map(|&byte| byte.cast_signed()).collect();
+    Ok(dequantize_rows(&values, &scales))
+}
+
+/// Read byte by byte: nothing aligns a tensor inside a download.
+fn f32s(view: &TensorView) -> Vec<f32> {
+    view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+fn f16s(view: &TensorView) -> Vec<f32> {
+    view.data().as_chunks().0.iter().map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect()
+}
+
+/// A safetensors file of `weights`. The same tensors, in any order, give the same bytes.
+///
+/// # Errors
+/// [`Error::Weights`] when two tensors share a name (scales included), or a value is not finite as stored: weights that
+/// cannot be read back are not written.
+pub fn write_weights(weights: &[Weight]) -> Result<Vec<u8>> {
+    let mut entries: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::with_capacity(weights.len());
+    for Weight { name, shape, values, storage } in weights {
+        let expected: usize = shape.iter().product();
+        assert_eq!(values.len(), expected, "tensor `{name}` of shape {shape:?}");
+        // 65,520 is the smallest value that rounds to infinity in half precision.
+        let limit = if *storage == Storage::F16 { 65_520.0 } else { f32::INFINITY };
+        if let Some(value) = values.iter().find(|value| value.is_nan() || value.abs() >= limit) {
+            return Err(invalid(format!("tensor `{name}` holds {value}, which {storage:?} cannot store")));
+        }
+        match storage {
+            Storage::F32 => entries.push((name.clone(), Dtype::F32, shape.clone(), le_bytes(values))),
+            Storage::F16 => {
+                let bytes = values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect();
+                entries.push((name.clone(), Dtype::F16, shape.clone(), bytes));
+            }
+            Storage::Int8 => {
+                let rows = *shape.first().expect("an eight-bit tensor has a first dimension");
+                let (quantised, scales) = quantize_rows(values, rows);
+                let bytes = quantised.iter().map(|q| q.cast_unsigned()).collect();
+                entries.push((name.clone(), Dtype::I8, shape.clone(), bytes));
+                entries.push((format!("{name}{SCALE}"), Dtype::F32, vec![rows], le_bytes(&scales)));
+            }
+        }
+    }
+    // Sorted first, so that of two tensors with one name it is not chance which is written.
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    if let Some(twice) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(invalid(format!("tensor `{}` would be written twice", twice[0].0)));
+    }
+    let views = entries
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    views.and_then(|views| serialize(views, None)).map_err(|error| invalid(error.to_string()))
+}
+
+fn le_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn invalid(reason: String) -> Error {
+    Error::Weights { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(name: &str, shape: &[usize], storage: Storage) -> Weight {
+        let n: usize = shape.iter().product();
+        let values = (0..n).map(|i| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect();
+        Weight { name: name.into(), shape: shape.to_vec(), values, storage }
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// A file with one tensor, written out by hand as the format's page describes it.
+    fn by_hand(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{}]}}}}"#, data.len());
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn error(bytes: &[u8]) -> Error {
+        read_weights(bytes).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_written_by_hand_is_read() {
+        let tensors = read_weights(&by_hand("F32", "[2]", &[0, 0, 128, 63, 0, 0, 0, 192])).unwrap();
+        assert_eq!(values(&tensors["x"]), [1.0, -2.0]);
+    }
+
+    #[test]
+    fn each_storage_comes_back_within_its_rounding() {
+        for (storage, tolerance) in [(Storage::F32, 0.0), (Storage::F16, 1.0 / 2048.0), (Storage::Int8, 1.0 / 254.0)] {
+            let weight = weight("conv.weight", &[3, 2, 5, 5], storage);
+            let tensors = read_weights(&write_weights(std::slice::from_ref(&weight)).unwrap()).unwrap();
+            assert_eq!(tensors.len(), 1, "the scale is used up");
+            let tensor = &tensors["conv.weight"];
+            assert_eq!(tensor.dims(), [3, 2, 5, 5]);
+            for (read, written) in values(tensor).iter().zip(&weight.values) {
+                assert!((read - written).abs() <= tolerance + f32::EPSILON, "{storage:?}: {written} became {read}");
+            }
+        }
+    }
+
+    #[test]
+    fn low_rank_factors_stay_apart() {
+        let weights = [weight("d.weight.u", &[4, 2], Storage::Int8), weight("d.weight.v", &[2, 6], Storage::Int8)];
+        let tensors = read_weights(&write_weights(&weights).unwrap()).unwrap();
+        assert_eq!(tensors["d.weight.u"].dims(), [4, 2]);
+        assert_eq!(tensors["d.weight.v"].dims(), [2, 6]);
+    }
+
+    #[test]
+    fn order_of_writing_does_not_change_the_bytes() {
+        let mut weights = vec![
+            weight("b", &[3], Storage::F32),
+            weight("a", &[2, 2], Storage::Int8),
+            weight("c", &[5], Storage::F16),
+            weight("d", &[2], Storage::F32),
+        ];
+        let bytes = write_weights(&weights).unwrap();
+        weights.reverse();
+        assert_eq!(bytes, write_weights(&weights).unwrap());
+    }
+
+    #[test]
+    fn a_parameter_called_scale_is_no_quantisation_scale() {
+        let weights = [weight("norm", &[2], Storage::F32), weight("norm.scale", &[2], Storage::F32)];
+        assert!(read_weights(&write_weights(&weights).unwrap()).unwrap().contains_key("norm.scale"));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = write_weights(&[weight("a", &[2, 3], Storage::Int8), weight("b", &[4], Storage::F32)]).unwrap();
+        for length in 0..bytes.len() {
+            assert_eq!(error(&bytes[..length]).kind(), "weights", "{length} of {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn any_single_altered_byte_gives_tensors_or_an_error_and_never_panics() {
+        let bytes = write_weights(&[weight("a", &[2, 3], Storage::Int8), weight("b", &[4], Storage::F16)]).unwrap();
+        let mut refused = 0;
+        for position in 0..bytes.len() {
+            for flip in [0x01, 0x10, 0x80, 0xff] {
+                let mut altered = bytes.clone();
+                altered[position] ^= flip;
+                refused += usize::from(read_weights(&altered).is_err());
+            }
+        }
+        assert!(refused > bytes.len(), "only {refused} refused: the header alone should give more");
+    }
+
+    #[test]
+    fn a_header_that_claims_the_world_is_refused_without_allocating_it() {
+        let mut claims = u64::MAX.to_le_bytes().to_vec();
+        claims.extend(b"{}");
+        assert_eq!(error(&claims).kind(), "weights");
+        assert_eq!(error(&by_hand("F32", "[4611686018427387904,4]", &[0; 4])).kind(), "weights");
+        assert_eq!(error(&by_hand("F32", "[1000000000]", &[0; 4])).kind(), "weights");
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused_with_their_tensor() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = error(&by_hand("F32", "[1]", &value.to_le_bytes())).to_string();
+            assert!(error.contains("tensor `x` holds"), "{error}");
+        }
+        // 0x7c00 is infinity in IEEE 754 binary16.
+        assert!(error(&by_hand("F16", "[1]", &[0x00, 0x7c])).to_string().contains("inf"));
+    }
+
+    #[test]
+    fn other_types_are_refused_by_name() {
+        for (dtype, data) in [("F64", &[0; 8][..]), ("BF16", &[0; 2]), ("U8", &[0]), ("BOOL", &[1])] {
+            let error = error(&by_hand(dtype, "[1]", data)).to_string();
+            assert!(error.contains(dtype) && error.contains("F32, F16 and I8"), "{error}");
+        }
+    }
+
+    #[test]
+    fn eight_bits_need_a_scale_for_every_row() {
+        assert!(error(&by_hand("I8", "[2]", &[1, 2])).to_string().contains("without `x.scale`"));
+        let with_scale = |dtype, shape: &[usize], data: &[u8]| {
+            let x = TensorView::new(Dtype::I8, vec![2, 2], &[1, 2, 3, 4]).unwrap();
+            let scale = TensorView::new(dtype, shape.to_vec(), data).unwrap();
+            serialize([("x", x), ("x.scale", scale)], None).unwrap()
+        };
+        let scales = |values: &[f32]| le_bytes(values);
+        assert!(read_weights(&with_scale(Dtype::F32, &[2], &scales(&[0.5, 2.0]))).is_ok());
+        assert_eq!(error(&with_scale(Dtype::F32, &[3], &scales(&[1.0; 3]))).kind(), "tensor-shape");
+        assert_eq!(error(&with_scale(Dtype::F32, &[2, 1], &scales(&[1.0; 2]))).kind(), "tensor-shape");
+        assert_eq!(error(&with_scale(Dtype::F16, &[2], &[0; 4])).kind(), "weights");
+        for bad in [-1.0, f32::NAN, f32::INFINITY] {
+            assert!(error(&with_scale(Dtype::F32, &[2], &scales(&[1.0, bad]))).to_string().contains("x.scale"));
+        }
+        // Finite scales may still overflow the product.
+        assert!(error(&with_scale(Dtype::F32, &[2], &scales(&[1.0, f32::MAX]))).to_string().contains("inf"));
+    }
+
+    #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        let of = |value: f32, storage| Weight { name: "x".into(), shape: vec![1], values: vec![value], storage };
+        assert!(write_weights(&[of(f32::NAN, Storage::F32)]).is_err());
+        assert!(write_weights(&[of(f32::INFINITY, Storage::Int8)]).is_err());
+        assert!(write_weights(&[of(65_520.0, Storage::F16)]).is_err());
+        assert!(read_weights(&write_weights(&[of(65_519.0, Storage::F16)]).unwrap()).is_ok());
+        assert!(write_weights(&[of(1.0, Storage::F32), of(2.0, Storage::F32)]).is_err());
+    }
+}

@@ -1,0 +1,183 @@
+//! What a set of predictions is worth: every number beside its interval. Slices only; shared by training, evaluation
+//! and the page.
+
+pub mod accuracy;
+pub mod auroc;
+pub mod confusion;
+pub mod intervals;
+
+use serde::{Deserialize, Serialize};
+
+use crate::labels::ByName;
+
+pub use accuracy::{argmax, cross_entropy};
+pub use auroc::auroc;
+pub use confusion::{ClassRates, confusion};
+pub use intervals::{bootstrap_by_group, wilson};
+
+/// Seed of the group bootstrap: fixed, so that an evaluation says the same twice.
+const BOOTSTRAP_SEED: u64 = 20_210_315;
+
+/// What [`evaluate`] measures. Its JSON is what `roentgen evaluate --json` writes and a model card keeps.
+///
+/// Every proportion has a 95 % interval. What cannot be measured on the films at hand is `null`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Films measured.
+    pub n: usize,
+    /// Mean categorical cross-entropy in nats.
+    pub loss: f64,
+    /// Fraction of films whose most probable class is the right one.
+    pub accuracy: f64,
+    /// Wilson interval of the accuracy, every film taken as a case of its own.
+    pub accuracy_interval: [f64; 2],
+    /// Interval of the accuracy when patients are resampled; the one to believe where films share patients.
+    pub accuracy_interval_by_group: Option<[f64; 2]>,
+    /// Mean sensitivity over the classes that have films.
+    pub balanced_accuracy: f64,
+    /// Area under the ROC curve of each class against the rest.
+    pub auroc: ByName<Option<f64>>,
+    /// Counts, rows the truth, columns the prediction, both in the order of `classes`.
+    pub confusion: Vec<Vec<usize>>,
+    /// Sensitivity, specificity and predictive values of each class against the rest.
+    pub per_class: ByName<ClassRates>,
+    /// Accuracy on each source (hospital, collection) by itself, where the sources are known.
+    #[serde(default)]
+    pub by_source: Option<ByName<SourceAccuracy>>,
+    /// Class names in the order of the model's outputs.
+    pub classes: Vec<String>,
+}
+
+/// The accuracy on the films of one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceAccuracy {
+    /// Films of this source.
+    pub n: usize,
+    /// Fraction of them called rightly.
+    pub accuracy: f64,
+    /// Wilson interval of it.
+    pub accuracy_interval: [f64; 2],
+}
+
+/// Measures predictions against the truth.
+///
+/// # Shapes
+/// - `scores`: `[n, classes]` row-major, probabilities, finite; `n` at least 1
+/// - `labels`: `[n]`, each below `classes.len()`
+/// - `groups`: `[n]`, the patient of each film
+///
+/// # Panics
+/// On other lengths, labels out of range or scores that are not finite: they are the caller's mistake, not the data's.
+pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Option<&[String]>) -> Evaluation {
+    let (n, k) = (labels.len(), classes.len());
+    assert!(n > 0, "nothing to evaluate");
+    assert_eq!(scores.len(), n * k, "{n} films of {k} classes");
+    assert!(scores.iter().all(|score| score.is_finite()), "a score is not finite");
+
+    let predicted: Vec<usize> = scores.chunks_exact(k).map(argmax).collect();
+    let correct: Vec<bool> = predicted.iter().zip(labels).map(|(p, t)| p == t).collect();
+    let hits = correct.iter().filter(|&&hit| hit).count();
+    let confusion = confusion(labels, &predicted, k);
+    let rates: Vec<ClassRates> = (0..k).map(|class| ClassRates::of(class, &confusion)).collect();
+    let sensitivities: Vec<f64> = rates.iter().filter_map(|rates| rates.sensitivity).collect();
+    let areas = (0..k).map(|class| {
+        let column: Vec<f32> = scores.chunks_exact(k).map(|row| row[class]).collect();
+        let positives: Vec<bool> = labels.iter().map(|&label| label == class).collect();
+        auroc(&column, &positives)
+    });
+
+    Evaluation {
+        n,
+        loss: cross_entropy(scores, labels, k),
+        accuracy: hits as f64 / n as f64,
+        accuracy_interval: wilson(hits, n),
+        accuracy_interval_by_group: groups.map(|groups| bootstrap_by_group(&correct, groups, BOOTSTRAP_SEED)),
+        balanced_accuracy: sensitivities.iter().sum::<f64>() / sensitivities.len() as f64,
+        auroc: classes.iter().cloned().zip(areas).collect(),
+        confusion,
+        per_class: classes.iter().cloned().zip(rates).collect(),
+        by_source: None,
+        classes: classes.to_vec(),
+    }
+}
+
+/// The accuracy on each source by itself, sorted by name.
+///
+/// # Shapes
+/// - `scores`: `[n, classes]` row-major; `labels`, `sources`: `[n]`
+pub fn accuracy_by_source(scores: &[f32], labels: &[usize], sources: &[String]) -> ByName<SourceAccuracy> {
+    assert_eq!(labels.len(), sources.len());
+    let mut names: Vec<&String> = sources.iter().collect();
+    names.sort();
+    names.dedup();
+    let k = scores.len() / labels.len().max(1);
+    let of_source = |name: &String| {
+        let (mut n, mut hits) = (0, 0);
+        for ((row, &label), _) in scores.chunks_exact(k).zip(labels).zip(sources).filter(|(_, source)| *source == name)
+        {
+            n += 1;
+            hits += usize::from(argmax(row) == label);
+        }
+        SourceAccuracy { n, accuracy: hits as f64 / n as f64, accuracy_interval: wilson(hits, n) }
+    };
+    names.into_iter().map(|name| (name.clone(), of_source(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    /// Scores that are certain of `predicted`.
+    fn certain(predicted: &[usize], k: usize) -> Vec<f32> {
+        predicted.iter().flat_map(|&p| (0..k).map(move |c| if c == p { 0.8 } else { 0.2 / (k - 1) as f32 })).collect()
+    }
+
+    /// The example in the documentation of scikit-learn 1.7, `sklearn.metrics.balanced_accuracy_score`: 0.625.
+    #[test]
+    fn balanced_accuracy_of_scikit_learns_example() {
+        let scores = certain(&[0, 1, 0, 0, 0, 1], 2);
+        let evaluation = evaluate(&scores, &[0, 1, 0, 0, 1, 0], &classes(&["a", "b"]), None);
+        assert_eq!(evaluation.balanced_accuracy, 0.625);
+        assert_eq!(evaluation.accuracy, 4.0 / 6.0);
+        assert_eq!(evaluation.accuracy_interval, wilson(4, 6));
+        assert_eq!(evaluation.confusion, vec![vec![3, 1], vec![1, 1]]);
+    }
+
+    #[test]
+    fn json_has_the_promised_keys() {
+        let groups: Vec<String> = (0..3).map(|i| i.to_string()).collect();
+        let names = classes(&["COVID-19", "Normal"]);
+        let evaluation = evaluate(&certain(&[0, 1, 1], 2), &[0, 1, 0], &names, Some(&groups));
+        let json = serde_json::to_value(&evaluation).unwrap();
+        for key in ["n", "loss", "accuracy", "accuracy_interval", "auroc", "confusion", "per_class", "classes"] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        assert_eq!(json["confusion"], serde_json::json!([[1, 1], [0, 1]]));
+        for rate in ["sensitivity", "specificity", "ppv", "npv"] {
+            assert!(json["per_class"]["COVID-19"][rate].is_f64(), "{rate}");
+            assert_eq!(json["per_class"]["COVID-19"][format!("{rate}_interval")].as_array().unwrap().len(), 2);
+        }
+        assert_eq!(json["accuracy_interval_by_group"].as_array().unwrap().len(), 2);
+        assert_eq!(serde_json::from_value::<Evaluation>(json).unwrap(), evaluation);
+    }
+
+    #[test]
+    fn a_class_without_films_has_no_auroc_and_leaves_the_balanced_accuracy_alone() {
+        let names = classes(&["a", "b", "c"]);
+        let evaluation = evaluate(&certain(&[0, 1, 2], 3), &[0, 1, 1], &names, None);
+        assert_eq!(evaluation.auroc.get("c"), Some(&None));
+        assert_eq!(evaluation.balanced_accuracy, 0.75);
+    }
+
+    #[test]
+    fn sources_are_measured_apart() {
+        let sources = classes(&["x", "y", "x", "y"]);
+        let by_source = accuracy_by_source(&certain(&[0, 0, 1, 1], 2), &[0, 1, 1, 1], &sources);
+        let accuracies: Vec<(&str, usize, f64)> = by_source.iter().map(|(name, s)| (name, s.n, s.accuracy)).collect();
+        assert_eq!(accuracies, [("x", 2, 1.0), ("y", 2, 0.5)]);
+    }
+}
