@@ -4,6 +4,9 @@ pub mod data;
 pub mod error;
 pub mod formats;
 pub mod image;
+pub mod kernels;
 pub mod labels;
 pub mod metrics;
+
 pub mod preprocess;
+

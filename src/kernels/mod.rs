@@ -1,0 +1,21 @@
+//! The arithmetic that everything stands on: convolution, pooling, dense layers and optimiser steps, on slices.
+//!
+//! Each file holds one operation, forward first, then its gradients. [`reference`] says in plain loops what each of them
+//! means and every fast version is held to it. Shapes are validated once, in a geometry type, and passed on. Nothing here
+//! knows the tensor framework but [`custom_op`], which hands it these kernels as differentiable operations.
+//!
+//! Results do not depend on the number of threads: work is cut by the shape of the problem, and partial sums are added in
+//! a fixed order, so that a run can be repeated bit for bit.
+
+pub mod adam;
+mod arch;
+pub mod conv2d;
+pub mod custom_op;
+pub mod dense;
+pub mod pool;
+pub mod reference;
+pub mod relu;
+pub mod sgd;
+
+#[cfg(test)]
+mod tests;

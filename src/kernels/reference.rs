@@ -1,0 +1,114 @@
+//! What each kernel means, in plain loops: slow, always compiled, and what every faster version is tested against.
+//!
+//! Sums run in `f64`, so that a difference from these is an error of the fast version, not of the reference.
+
+use super::conv2d::Conv2dGeometry;
+use super::pool::Pool2dGeometry;
+
+/// Calls `visit(output, input, weight)` with the flat indices of every product of a convolution.
+fn for_each_product(g: &Conv2dGeometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let (oh, ow) = (g.out_height(), g.out_width());
+    for n in 0..g.batch {
+        for co in 0..g.out_channels {
+            for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+                let output = ((n * g.out_channels + co) * oh + y) * ow + x;
+                for ci in 0..g.in_channels {
+                    for (i, j) in (0..g.kernel_height).flat_map(|i| (0..g.kernel_width).map(move |j| (i, j))) {
+                        let (row, column) = (y * g.stride + i, x * g.stride + j);
+                        let input = ((n * g.in_channels + ci) * g.height + row) * g.width + column;
+                        let weight = ((co * g.in_channels + ci) * g.kernel_height + i) * g.kernel_width + j;
+                        visit(output, input, weight);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn narrowed(sums: Vec<f64>) -> Vec<f32> {
+    sums.into_iter().map(|v| v as f32).collect()
+}
+
+/// Convolution without padding (a cross-correlation, as everywhere in deep learning) plus bias: `[n, c_out, oh, ow]`.
+pub fn conv2d(g: &Conv2dGeometry, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let plane = g.out_height() * g.out_width();
+    let mut out: Vec<f64> = (0..g.output_len()).map(|o| f64::from(bias[o / plane % g.out_channels])).collect();
+    for_each_product(g, |o, i, w| out[o] += f64::from(input[i]) * f64::from(weight[w]));
+    narrowed(out)
+}
+
+/// Gradient of [`conv2d`] for its input, `[n, c_in, h, w]`, given `grad` of its output.
+pub fn conv2d_grad_input(g: &Conv2dGeometry, weight: &[f32], grad: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; g.input_len()];
+    for_each_product(g, |o, i, w| out[i] += f64::from(grad[o]) * f64::from(weight[w]));
+    narrowed(out)
+}
+
+/// Gradients of [`conv2d`] for its weight, `[c_out, c_in, kh, kw]`, and bias, `[c_out]`.
+pub fn conv2d_grad_weight(g: &Conv2dGeometry, input: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut weight = vec![0.0; g.weight_len()];
+    for_each_product(g, |o, i, w| weight[w] += f64::from(grad[o]) * f64::from(input[i]));
+    let plane = g.out_height() * g.out_width();
+    let mut bias = vec![0.0; g.out_channels];
+    for (o, v) in grad.iter().enumerate() {
+        bias[o / plane % g.out_channels] += f64::from(*v);
+    }
+    (narrowed(weight), narrowed(bias))
+}
+
+/// Maximum of each window, and the flat input index it came from; of equals the first in row-major order.
+pub fn max_pool2d(g: &Pool2dGeometry, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
+    let (oh, ow) = (g.out_height(), g.out_width());
+    let mut out = Vec::with_capacity(g.output_len());
+    let mut winners = Vec::with_capacity(g.output_len());
+    for plane in 0..g.planes {
+        for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+            let mut winner = (plane * g.height + y * g.stride) * g.width + x * g.stride;
+            for (i, j) in (0..g.kernel).flat_map(|i| (0..g.kernel).map(move |j| (i, j))) {
+                let at = (plane * g.height + y * g.stride + i) * g.width + x * g.stride + j;
+                if input[at] > input[winner] {
+                    winner = at;
+                }
+            }
+            out.push(input[winner]);
+            winners.push(winner);
+        }
+    }
+    (out, winners)
+}
+
+/// Gradient of [`max_pool2d`] for its input: each output's gradient goes to its winner and nowhere else.
+pub fn max_pool2d_grad(g: &Pool2dGeometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
+    let (_, winners) = max_pool2d(g, input);
+    let mut out = vec![0.0; input.len()];
+    for (winner, v) in winners.into_iter().zip(grad) {
+        out[winner] += v;
+    }
+    out
+}
+
+/// `input · weightᵀ + bias`: input `[n, in]`, weight `[out, in]`, bias `[out]`, returns `[n, out]`.
+pub fn dense(input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let inputs = weight.len() / bias.len();
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    input
+        .chunks_exact(inputs)
+        .flat_map(|row| weight.chunks_exact(inputs).zip(bias).map(move |(w, b)| (dot(row, w) + f64::from(*b)) as f32))
+        .collect()
+}
+
+/// Gradients of [`dense`] for its input `[n, in]`, weight `[out, in]` and bias `[out]`.
+pub fn dense_grad(input: &[f32], weight: &[f32], outputs: usize, grad: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let inputs = weight.len() / outputs;
+    let (mut gx, mut gw, mut gb) = (vec![0.0; input.len()], vec![0.0; weight.len()], vec![0.0; outputs]);
+    for (n, row) in grad.chunks_exact(outputs).enumerate() {
+        for (o, v) in row.iter().enumerate() {
+            gb[o] += f64::from(*v);
+            for i in 0..inputs {
+                gx[n * inputs + i] += f64::from(*v) * f64::from(weight[o * inputs + i]);
+                gw[o * inputs + i] += f64::from(*v) * f64::from(input[n * inputs + i]);
+            }
+        }
+    }
+    (narrowed(gx), narrowed(gw), narrowed(gb))
+}
