@@ -1,0 +1,50 @@
+//! Convolution layer, "valid" padding.
+
+use candle_core::Tensor;
+use candle_nn::{Init, VarBuilder};
+
+use super::{Activation, glorot_uniform};
+use crate::error::Result;
+use crate::kernels::custom_op;
+
+/// `activation(input ⋆ weight + bias)` without padding.
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+    activation: Activation,
+}
+
+impl Conv2d {
+    /// Reads `weight` `[out, in, kernel, kernel]` and `bias` `[out]` from `vb`.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`](crate::error::Error::TensorMissing) or
+    /// [`Error::TensorShape`](crate::error::Error::TensorShape).
+    pub fn new(
+        vb: VarBuilder<'_>,
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        activation: Activation,
+    ) -> Result<Self> {
+        let area = kernel * kernel;
+        let init = glorot_uniform(inputs * area, outputs * area);
+        Ok(Self {
+            weight: vb.get_with_hints((outputs, inputs, kernel, kernel), "weight", init)?,
+            bias: vb.get_with_hints(outputs, "bias", Init::Const(0.0))?,
+            stride,
+            activation,
+        })
+    }
+
+    /// `[n, in, h, w]` to `[n, out, (h - kernel) / stride + 1, …]`.
+    ///
+    /// # Errors
+    /// When the input has other channels or is smaller than the kernel.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let rectify = self.activation == Activation::Relu;
+        Ok(custom_op::conv2d(input, &self.weight, &self.bias, self.stride, rectify)?)
+    }
+}
