@@ -7,6 +7,7 @@ pub mod image;
 pub mod kernels;
 pub mod labels;
 pub mod metrics;
-
+pub mod models;
+pub mod nn;
 pub mod preprocess;
-
+pub mod train;

@@ -1,0 +1,399 @@
+//! `roentgen train`: folders of films to a model folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ValueEnum;
+use roentgen::data::{self, Balance, Dataset, FolderOptions, Loader, LoaderConfig, Sample};
+use roentgen::error::{Error, Result};
+use roentgen::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, folder, write_weights};
+use roentgen::kernels::custom_op::with_values;
+use roentgen::models::Architecture;
+use roentgen::preprocess::{Augment, Contrast, Preprocess};
+use roentgen::train::{
+    Checkpoint, EpochRecord, History, OptimizerConfig, Phase, Running, Schedule, TrainConfig, Trainer,
+};
+use sha2::{Digest, Sha256};
+
+use super::{plot, ui};
+
+/// Images in a validation batch: enough to keep the cores busy, small beside the training state.
+const VALIDATION_BATCH: usize = 32;
+
+/// Trains a network on folders of X-rays and writes a model folder.
+///
+/// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4. The epoch with the
+/// best validation accuracy is kept. `--out` gets model.json, weights.safetensors, history.json, history.svg and
+/// checkpoint.safetensors. Ctrl-C stops after the step under way and leaves a checkpoint that `--resume` continues.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Network to train
+    #[arg(long, default_value = "scratch-cnn")]
+    arch: String,
+    /// Folder with train/<class>/* (and val/, test/), or <class>/* alone
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where the model folder is written
+    #[arg(long, value_name = "MODEL_DIR")]
+    out: PathBuf,
+    /// Classes in the order of the outputs; all class folders in alphabetical order where not given
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    classes: Option<Vec<String>>,
+    /// Use only images whose `class/file` matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Epochs; each ends with a validation
+    #[arg(long, default_value_t = 10)]
+    epochs: usize,
+    /// Steps in an epoch
+    #[arg(long, default_value_t = 100)]
+    steps_per_epoch: usize,
+    /// Images in a step
+    #[arg(long, default_value_t = 5)]
+    batch_size: usize,
+    /// Optimiser
+    #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
+    optimizer: OptimizerName,
+    /// Learning rate before the schedule
+    #[arg(long, default_value_t = 1e-4)]
+    learning_rate: f32,
+    /// Momentum of SGD
+    #[arg(long, default_value_t = 0.0)]
+    momentum: f32,
+    /// Learning rate over the run
+    #[arg(long, value_enum, default_value_t = ScheduleName::Constant)]
+    schedule: ScheduleName,
+    /// Steps over which a cosine schedule rises
+    #[arg(long, default_value_t = 0)]
+    warmup_steps: u64,
+    /// Decoupled weight decay
+    #[arg(long, default_value_t = 0.0)]
+    weight_decay: f32,
+    /// Share of activations dropped before the last layer
+    #[arg(long, default_value_t = 0.0)]
+    dropout: f32,
+    /// Share of each target spread over all classes
+    #[arg(long, default_value_t = 0.0)]
+    label_smoothing: f32,
+    /// Strength of random changes to training images: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in
+    /// position, mirrored or not, exposure and contrast
+    #[arg(long, default_value_t = 0.0)]
+    augment: f32,
+    /// How training images are drawn
+    #[arg(long, value_enum, default_value_t = BalanceName::None)]
+    balance: BalanceName,
+    /// Contrast step of the preprocessing
+    #[arg(long, value_enum, default_value_t = ContrastName::None)]
+    contrast: ContrastName,
+    /// Subtracted from values in [0, 1]
+    #[arg(long, default_value_t = 0.0)]
+    mean: f32,
+    /// Then divided by
+    #[arg(long, default_value_t = 1.0)]
+    std: f32,
+    /// Decides initial weights, order of images, augmentation and dropout
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Continue from the checkpoint in --out, to the same weights as an unbroken run
+    #[arg(long)]
+    resume: bool,
+    /// Print one JSON line an epoch on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OptimizerName {
+    Adam,
+    Sgd,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ScheduleName {
+    Constant,
+    Cosine,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BalanceName {
+    None,
+    Classes,
+    ClassesAndSources,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ContrastName {
+    None,
+    Equalise,
+}
+
+impl Args {
+    fn config(&self, classes: Vec<String>) -> Result<TrainConfig> {
+        let architecture = Architecture::from_name(&self.arch)?;
+        let recipe = TrainConfig::recipe(architecture, classes);
+        let contrast = match self.contrast {
+            ContrastName::None => Contrast::None,
+            ContrastName::Equalise => Contrast::Equalise,
+        };
+        if !(0.0..=3.0).contains(&self.augment) {
+            return Err(Error::Config { field: "augment", reason: "must be between 0 and 3".into() });
+        }
+        let strength = self.augment;
+        let config = TrainConfig {
+            preprocess: Preprocess { contrast, mean: self.mean, std: self.std, ..recipe.preprocess.clone() },
+            augment: Augment {
+                rotate_degrees: 10.0 * strength,
+                scale: 0.12 * strength,
+                aspect: 0.08 * strength,
+                shift: 0.04 * strength,
+                flip: strength > 0.0,
+                gamma: 0.4 * strength,
+                contrast: 0.2 * strength,
+                brightness: 0.1 * strength,
+            },
+            balance: match self.balance {
+                BalanceName::None => Balance::None,
+                BalanceName::Classes => Balance::Classes,
+                BalanceName::ClassesAndSources => Balance::ClassesAndSources,
+            },
+            epochs: self.epochs,
+            steps_per_epoch: self.steps_per_epoch,
+            batch_size: self.batch_size,
+            optimizer: match self.optimizer {
+                OptimizerName::Adam => OptimizerConfig::default(),
+                OptimizerName::Sgd => OptimizerConfig::Sgd { momentum: self.momentum },
+            },
+            learning_rate: self.learning_rate,
+            schedule: match self.schedule {
+                ScheduleName::Constant => Schedule::Constant,
+                ScheduleName::Cosine => Schedule::Cosine { warmup_steps: self.warmup_steps },
+            },
+            weight_decay: self.weight_decay,
+            dropout: self.dropout,
+            label_smoothing: self.label_smoothing,
+            seed: self.seed,
+            ..recipe
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// Set by Ctrl-C: finish the step, save, stop.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<()> {
+    let options = FolderOptions {
+        classes: args.classes.clone(),
+        only: args.only.clone(),
+        seed: args.seed,
+        ..FolderOptions::default()
+    };
+    let folders = data::open(&args.data, &options)?;
+    for line in
+        folders.notes.iter().chain(&folders.left_out.iter().map(|f| format!("left out: {f}")).collect::<Vec<_>>())
+    {
+        eprintln!("{line}");
+    }
+    let config = args.config(folders.classes.clone())?;
+    fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
+    let fingerprint = fingerprint(&folders.train, &folders.val);
+    let checkpoint_path = args.out.join("checkpoint.safetensors");
+    let (mut state, mut trainer) = if args.resume {
+        resume(&checkpoint_path, &config, &fingerprint)?
+    } else {
+        let trainer = Trainer::new(config.clone())?;
+        (Checkpoint { config: config.clone(), step: 0, history: History::default(), data: fingerprint }, trainer)
+    };
+    let train = load(&folders.train, &config, "reading training images")?;
+    let validation = load(&folders.val, &config, "reading validation images")?;
+    report_counts(&train, &validation);
+
+    let loader = LoaderConfig {
+        batch_size: config.batch_size,
+        seed: config.seed,
+        augment: config.augment.clone(),
+        balance: config.balance,
+    };
+    let loader = Loader::new(&train, &config.preprocess, loader)?;
+    // A second handler cannot be set; the first one then still stops the run.
+    let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    while state.history.epochs.len() < config.epochs {
+        let epoch = state.history.epochs.len() + 1;
+        let Some(learning_rate) = train_epoch(&mut trainer, &loader, &mut state, epoch)? else {
+            save_checkpoint(&checkpoint_path, &mut state, &trainer)?;
+            let out = args.out.display();
+            eprintln!("stopped at step {}; `--out {out} --resume` with the same settings continues", trainer.steps());
+            return Ok(());
+        };
+        let record = EpochRecord {
+            epoch,
+            train: std::mem::take(&mut state.history.running).phase(),
+            validation: validate(&trainer, &validation, &config)?,
+            learning_rate,
+        };
+        state.history.epochs.push(record);
+        report_epoch(&record, config.epochs, args.json)?;
+        if state.history.best().is_some_and(|best| best.epoch == epoch) {
+            write_model(&args.out, &state, &trainer, (train.len(), validation.len()))?;
+        }
+        write_history(&args.out, &state.history)?;
+        save_checkpoint(&checkpoint_path, &mut state, &trainer)?;
+    }
+    if let Some(best) = state.history.best() {
+        let Phase { loss, accuracy } = best.validation;
+        eprintln!("best epoch {}: validation loss {loss:.4}, accuracy {:.2} %", best.epoch, 100.0 * accuracy);
+    }
+    Ok(())
+}
+
+/// Trains until the end of the epoch; `None` when told to stop before it, else the last learning rate.
+fn train_epoch(
+    trainer: &mut Trainer,
+    loader: &Loader<'_>,
+    state: &mut Checkpoint,
+    epoch: usize,
+) -> Result<Option<f32>> {
+    let steps = state.config.steps_per_epoch as u64;
+    let bar = ui::progress(steps as usize, "training");
+    let mut learning_rate = 0.0;
+    while trainer.steps() < epoch as u64 * steps {
+        if STOP.load(Ordering::Relaxed) {
+            bar.abandon();
+            return Ok(None);
+        }
+        let report = trainer.step(loader.batch(trainer.steps()))?;
+        learning_rate = report.learning_rate;
+        state.history.running.add(&report);
+        let Phase { loss, accuracy } = state.history.running.phase();
+        bar.set_position(trainer.steps() - (epoch as u64 - 1) * steps);
+        bar.set_message(format!("epoch {epoch}: loss {loss:.4}, accuracy {:.1} %", 100.0 * accuracy));
+    }
+    bar.finish_and_clear();
+    Ok(Some(learning_rate))
+}
+
+fn validate(trainer: &Trainer, validation: &Dataset, config: &TrainConfig) -> Result<Phase> {
+    let mut sums = Running::default();
+    for batch in validation.batches(&config.preprocess, VALIDATION_BATCH) {
+        sums.add(&trainer.evaluate(batch)?);
+    }
+    Ok(sums.phase())
+}
+
+fn load(samples: &[Sample], config: &TrainConfig, what: &'static str) -> Result<Dataset> {
+    let bar = ui::progress(samples.len(), what);
+    let loaded = Dataset::load(samples, &config.classes, &config.preprocess, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let (dataset, unreadable) = loaded?;
+    for file in unreadable {
+        ui::complain(&format!("left out, unreadable: {}: {}", file.path.display(), file.error));
+    }
+    Ok(dataset)
+}
+
+fn report_counts(train: &Dataset, validation: &Dataset) {
+    for (i, class) in train.classes().iter().enumerate() {
+        eprintln!("{class}: {} to train on, {} to validate", train.counts()[i], validation.counts()[i]);
+    }
+}
+
+fn report_epoch(record: &EpochRecord, epochs: usize, json: bool) -> Result<()> {
+    let EpochRecord { epoch, train, validation, .. } = record;
+    eprintln!(
+        "epoch {epoch}/{epochs}: loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %",
+        train.loss,
+        100.0 * train.accuracy,
+        validation.loss,
+        100.0 * validation.accuracy
+    );
+    if json {
+        ui::say(serde_json::to_string(record).map_err(|e| Error::Checkpoint { reason: e.to_string() })?)?;
+    }
+    Ok(())
+}
+
+/// Identifies the images of a run by their names, so that it is not continued on others.
+fn fingerprint(train: &[Sample], validation: &[Sample]) -> String {
+    let mut hash = Sha256::new();
+    for samples in [train, validation] {
+        hash.update((samples.len() as u64).to_le_bytes());
+        for sample in samples {
+            hash.update(&sample.name);
+            hash.update([0]);
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
+fn resume(path: &Path, config: &TrainConfig, data: &str) -> Result<(Checkpoint, Trainer)> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let (state, trainer) = Checkpoint::restore(&bytes)?;
+    if state.data != data {
+        return Err(Error::Checkpoint { reason: "was made from other images; give the same --data and --only".into() });
+    }
+    // More epochs may be asked for where the schedule does not depend on their number.
+    let same = TrainConfig { epochs: config.epochs, ..state.config.clone() };
+    let extended = state.config.epochs != config.epochs && state.config.schedule != Schedule::Constant;
+    if same != *config || extended {
+        return Err(Error::Checkpoint {
+            reason: "was made with other settings; give those of the run, which history.json holds".into(),
+        });
+    }
+    Ok((Checkpoint { config: config.clone(), ..state }, trainer))
+}
+
+fn save_checkpoint(path: &Path, state: &mut Checkpoint, trainer: &Trainer) -> Result<()> {
+    state.step = trainer.steps();
+    folder::write_file_atomically(path, &state.save(trainer)?)
+}
+
+fn write_history(out: &Path, history: &History) -> Result<()> {
+    let json = serde_json::to_vec_pretty(history).map_err(|e| Error::Checkpoint { reason: e.to_string() })?;
+    folder::write_file_atomically(&out.join("history.json"), &json)?;
+    folder::write_file_atomically(&out.join("history.svg"), plot::history(&history.epochs).as_bytes())
+}
+
+/// Writes the weights as they are now, as the model of this run.
+fn write_model(out: &Path, state: &Checkpoint, trainer: &Trainer, images: (usize, usize)) -> Result<()> {
+    let mut weights = Vec::new();
+    for (name, tensor) in trainer.weights() {
+        let values = with_values(&tensor, <[f32]>::to_vec)?;
+        weights.push(Weight { name, shape: tensor.dims().to_vec(), values, storage: Storage::F32 });
+    }
+    let config = &state.config;
+    let id = model_id(out, &config.architecture);
+    let training = serde_json::json!({
+        "config": config,
+        "images": { "train": images.0, "validation": images.1 },
+        "best_epoch": state.history.best(),
+        "trainer": concat!("roentgen ", env!("CARGO_PKG_VERSION")),
+    });
+    let bytes = write_weights(&weights)?;
+    let card = ModelCard {
+        format: 1,
+        id: id.clone(),
+        name: id,
+        version: "1".into(),
+        architecture: config.architecture.clone(),
+        classes: config.classes.clone(),
+        preprocess: config.preprocess.clone(),
+        weights: WeightsInfo::of(&bytes, Encoding::Identity),
+        training: Some(training),
+        metrics: Vec::new(),
+        licence: "that of the images it was trained on; state it before you pass it on".into(),
+        intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
+        limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
+    };
+    folder::write_model_folder(out, &card, &bytes, Encoding::Identity).map(drop)
+}
+
+/// The folder's name in the characters that a model's name may have.
+fn model_id(out: &Path, otherwise: &str) -> String {
+    let name = out.file_name().map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
+    let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
+    let id: String = kept.collect::<String>().trim_matches(['-', '.']).into();
+    if id.is_empty() { otherwise.to_owned() } else { id }
+}

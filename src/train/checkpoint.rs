@@ -1,0 +1,94 @@
+//! A run that can be put down and taken up again: weights, optimiser state, position, history.
+//!
+//! One safetensors file: the weights under their own names, the optimiser's buffers under `adam.m/<weight>` and the
+//! like, everything else as JSON in the header. Readable by anything that reads safetensors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{History, TrainConfig, Trainer};
+use crate::error::{Error, Result};
+use crate::kernels::custom_op::{with_values, with_values_mut};
+
+/// Key of the JSON in the safetensors header.
+const STATE: &str = "roentgen.state";
+
+/// Where a run stands, apart from its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Settings of the run; a run can only be continued with the same ones.
+    pub config: TrainConfig,
+    /// Steps taken.
+    pub step: u64,
+    /// What happened so far.
+    pub history: History,
+    /// Identifies the training and validation images, so that a run is not continued on others.
+    pub data: String,
+}
+
+fn damaged(reason: impl ToString) -> Error {
+    Error::Checkpoint { reason: reason.to_string() }
+}
+
+fn as_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+impl Checkpoint {
+    /// Bytes of a checkpoint of `trainer`.
+    ///
+    /// # Errors
+    /// When a weight is not an f32 tensor on the CPU.
+    pub fn save(&self, trainer: &Trainer) -> Result<Vec<u8>> {
+        let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+        for (name, var) in &trainer.vars {
+            let shape = var.dims().to_vec();
+            tensors.insert(name.clone(), (shape.clone(), with_values(var, as_bytes)?));
+            let slots = trainer.optimizer.slots.get(name).into_iter().flatten();
+            for (slot, values) in self.config.optimizer.slot_names().iter().zip(slots) {
+                tensors.insert(format!("{slot}/{name}"), (shape.clone(), as_bytes(values)));
+            }
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(damaged)?;
+        let state = serde_json::to_string(self).map_err(damaged)?;
+        safetensors::serialize(views, Some(HashMap::from([(STATE.to_owned(), state)]))).map_err(damaged)
+    }
+
+    /// Reads what [`save`](Self::save) wrote: the state and a trainer that stands where the saved one stood.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when the bytes are damaged or from another version.
+    pub fn restore(bytes: &[u8]) -> Result<(Self, Trainer)> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
+        let state = state.ok_or_else(|| damaged("holds no training state; is it a weights file?"))?;
+        let checkpoint: Self = serde_json::from_str(state).map_err(damaged)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let mut trainer = Trainer::new(checkpoint.config.clone())?;
+        trainer.step = checkpoint.step;
+        for (name, var) in &trainer.vars {
+            let values = read(&tensors, name, var.elem_count())?;
+            with_values_mut(var, |weight| weight.copy_from_slice(&values))?;
+            let slots = trainer.optimizer.slots.get_mut(name).into_iter().flatten();
+            for (slot, into) in checkpoint.config.optimizer.slot_names().iter().zip(slots) {
+                *into = read(&tensors, &format!("{slot}/{name}"), var.elem_count())?;
+            }
+        }
+        Ok((checkpoint, trainer))
+    }
+}
+
+fn read(tensors: &SafeTensors<'_>, name: &str, len: usize) -> Result<Vec<f32>> {
+    let view = tensors.tensor(name).map_err(damaged)?;
+    if view.dtype() != Dtype::F32 || view.data().len() != 4 * len {
+        return Err(damaged(format!("tensor `{name}` has {} bytes; {} are needed", view.data().len(), 4 * len)));
+    }
+    let (values, _) = view.data().as_chunks::<4>();
+    Ok(values.iter().map(|b| f32::from_le_bytes(*b)).collect())
+}

@@ -1,0 +1,104 @@
+//! Everything that decides what a training run does; saved beside what it produced.
+
+use serde::{Deserialize, Serialize};
+
+use super::{OptimizerConfig, Schedule};
+use crate::data::Balance;
+use crate::error::{Error, Result};
+use crate::models::Architecture;
+use crate::preprocess::{Augment, Preprocess};
+
+/// The settings of a run. [`TrainConfig::recipe`] gives the tutorial's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Name of the architecture, as [`Architecture::name`] gives it.
+    pub architecture: String,
+    /// Class names in the order of the network's outputs.
+    pub classes: Vec<String>,
+    /// What is done to an image before the network sees it.
+    pub preprocess: Preprocess,
+    /// Random changes to training images.
+    pub augment: Augment,
+    /// How training images are drawn.
+    pub balance: Balance,
+    /// Epochs; each ends with a validation.
+    pub epochs: usize,
+    /// Optimiser steps in an epoch.
+    pub steps_per_epoch: usize,
+    /// Images in a step.
+    pub batch_size: usize,
+    /// The optimiser and its constants.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate, before the schedule.
+    pub learning_rate: f32,
+    /// How the learning rate changes over the run.
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW's `λ`) of weights; biases never decay.
+    pub weight_decay: f32,
+    /// Share of the activations dropped before the last layer while training, in `[0, 1)`.
+    pub dropout: f32,
+    /// Share `ε` of each target spread evenly over all classes, in `[0, 1)`.
+    pub label_smoothing: f32,
+    /// Decides the initial weights, the order of images, augmentation and dropout.
+    pub seed: u64,
+}
+
+impl TrainConfig {
+    /// The tutorial's settings: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4, nothing else.
+    pub fn recipe(architecture: Architecture, classes: Vec<String>) -> Self {
+        Self {
+            architecture: architecture.name().to_owned(),
+            classes,
+            preprocess: architecture.preprocess(),
+            augment: Augment::default(),
+            balance: Balance::default(),
+            epochs: 10,
+            steps_per_epoch: 100,
+            batch_size: 5,
+            optimizer: OptimizerConfig::default(),
+            learning_rate: 1e-4,
+            schedule: Schedule::default(),
+            weight_decay: 0.0,
+            dropout: 0.0,
+            label_smoothing: 0.0,
+            seed: 0,
+        }
+    }
+
+    /// Steps in the whole run.
+    pub fn total_steps(&self) -> u64 {
+        (self.epochs * self.steps_per_epoch) as u64
+    }
+
+    /// Refuses settings that make no sense, before anything is computed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field; [`Error::UnknownArchitecture`].
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
+        Architecture::from_name(&self.architecture)?;
+        self.preprocess.validate()?;
+        if self.classes.len() < 2 {
+            return refuse("classes", "a classifier needs at least two");
+        }
+        for (field, value) in
+            [("epochs", self.epochs), ("steps per epoch", self.steps_per_epoch), ("batch size", self.batch_size)]
+        {
+            if value == 0 {
+                return refuse(field, "must be at least 1");
+            }
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return refuse("learning rate", "must be a positive number");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return refuse("weight decay", "must be zero or a positive number");
+        }
+        for (field, share) in [("dropout", self.dropout), ("label smoothing", self.label_smoothing)] {
+            if !(0.0..1.0).contains(&share) {
+                return refuse(field, "must be at least 0 and below 1");
+            }
+        }
+        self.optimizer.validate()
+    }
+}

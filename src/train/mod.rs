@@ -1,0 +1,20 @@
+//! Training: one batch at a time, every source of chance seeded, so that a run can be repeated and continued bit for bit.
+//!
+//! [`Trainer::step`] does one batch and returns; the loop, the clock and the files belong to the caller (the command
+//! line, a worker in a page, a test).
+
+mod checkpoint;
+mod config;
+mod history;
+mod loss;
+mod optimizer;
+mod schedule;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use config::TrainConfig;
+pub use history::{EpochRecord, History, Phase, Running};
+pub use loss::{categorical_cross_entropy, smooth_labels};
+pub use optimizer::{Optimizer, OptimizerConfig};
+pub use schedule::Schedule;
+pub use trainer::{StepReport, Trainer};
