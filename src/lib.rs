@@ -1,5 +1,6 @@
 //! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
 
+pub mod classifier;
 pub mod data;
 pub mod error;
 pub mod formats;

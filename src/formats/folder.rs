@@ -61,20 +61,19 @@ pub fn write_model_folder(dir: &Path, card: &ModelCard, safetensors: &[u8], enco
     let new_weights = write_beside(&weights, &stored)?;
     let new_card = write_beside(&dir.join(CARD_FILE), &card.to_json())?;
 
-    let previous = with_ending(&weights, "previous");
-    let had_weights = weights.exists();
-    if had_weights {
-        rename(&weights, &previous)?;
-    }
-    let placed = rename(&new_weights, &weights).and_then(|()| rename(&new_card, &dir.join(CARD_FILE)));
-    if let Err(error) = placed {
-        if had_weights {
-            rename(&previous, &weights)?;
+    let placed = take_place(&new_weights, &weights).and_then(|previous| {
+        let placed = rename(&new_card, &dir.join(CARD_FILE));
+        match (previous, &placed) {
+            (Some(previous), Ok(())) => fs::remove_file(&previous).map_err(at(&previous))?,
+            (Some(previous), Err(_)) => rename(&previous, &weights)?,
+            (None, _) => {}
         }
+        placed
+    });
+    if let Err(error) = placed {
+        // What is there no more has taken its place, or never came to be: the error worth reporting is the first one.
+        let _ = (fs::remove_file(&new_weights), fs::remove_file(&new_card));
         return Err(error);
-    }
-    if had_weights {
-        fs::remove_file(&previous).map_err(at(&previous))?;
     }
     Ok(card)
 }
@@ -85,6 +84,20 @@ pub fn write_model_folder(dir: &Path, card: &ModelCard, safetensors: &[u8], enco
 /// [`Error::Io`] with the path that cannot be written.
 pub fn write_file_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     rename(&write_beside(path, bytes)?, path)
+}
+
+/// Renames `new` to `path`; what was there becomes the `path.previous` that comes back.
+fn take_place(new: &Path, path: &Path) -> Result<Option<PathBuf>> {
+    if !path.exists() {
+        return rename(new, path).map(|()| None);
+    }
+    let previous = with_ending(path, "previous");
+    rename(path, &previous)?;
+    if let Err(error) = rename(new, path) {
+        rename(&previous, path)?;
+        return Err(error);
+    }
+    Ok(Some(previous))
 }
 
 /// Writes `path.partial`, down to the disk, and returns its path. Nothing is left of it on failure.

@@ -40,7 +40,10 @@ impl WeightStore {
         let backend: Box<dyn SimpleBackend> = Box::new(Backend(Arc::clone(&self.0)));
         let built = build(VarBuilder::from_backend(backend, DType::F32, Device::Cpu));
         let seen = std::mem::take(&mut *self.0.seen());
-        let built = built.map_err(|error| seen.refused.unwrap_or(error))?;
+        let built = built.map_err(|error| match error {
+            Error::Candle(_) => seen.refused.unwrap_or(error),
+            typed => typed,
+        })?;
         let mut left: Vec<&str> =
             self.0.tensors.keys().filter(|name| !seen.taken.contains(*name)).map(String::as_str).collect();
         if left.is_empty() {

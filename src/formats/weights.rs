@@ -52,7 +52,7 @@ pub struct Weight {
 ///
 /// # Errors
 /// [`Error::Weights`] for bytes that are not safetensors, for a type other than F32, F16 and I8, for scales that are
-/// missing or make no sense, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
+/// missing or make no sense, for an empty tensor, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
 /// than the tensor has rows.
 pub fn read_weights(safetensors: &[u8]) -> Result<HashMap<String, Tensor>> {
     let file = SafeTensors::deserialize(safetensors).map_err(|error| invalid(error.to_string()))?;
@@ -61,6 +61,10 @@ pub fn read_weights(safetensors: &[u8]) -> Result<HashMap<String, Tensor>> {
     for (&name, view) in &views {
         if is_scale(name, &views) {
             continue;
+        }
+        // No layer has an empty weight, and a product over nothing would be a network that ignores its input.
+        if view.data().is_empty() {
+            return Err(invalid(format!("tensor `{name}` of shape {:?} is empty", view.shape())));
         }
         let values = read_tensor(name, view, &views)?;
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
@@ -93,7 +97,7 @@ fn dequantised(name: &str, view: &TensorView, views: &HashMap<&str, TensorView>)
     if scale.dtype() != Dtype::F32 {
         return Err(invalid(format!("tensor `{scale_name}` is stored as {:?}; scales are F32", scale.dtype())));
     }
-    let Some(&rows) = view.shape().first().filter(|_| !view.data().is_empty()) else {
+    let Some(&rows) = view.shape().first() else {
         return Err(invalid(format!("tensor `{name}` is stored as I8 and has no rows")));
     };
     if scale.shape() != [rows] {
@@ -269,6 +273,14 @@ mod tests {
         assert_eq!(error(&claims).kind(), "weights");
         assert_eq!(error(&by_hand("F32", "[4611686018427387904,4]", &[0; 4])).kind(), "weights");
         assert_eq!(error(&by_hand("F32", "[1000000000]", &[0; 4])).kind(), "weights");
+    }
+
+    #[test]
+    fn empty_tensors_are_refused() {
+        for (dtype, shape) in [("F32", "[0]"), ("F32", "[4,0]"), ("I8", "[0,4]"), ("I8", "[4,0]")] {
+            assert!(error(&by_hand(dtype, shape, &[])).to_string().contains("is empty"), "{dtype} {shape}");
+        }
+        assert!(error(&by_hand("I8", "[]", &[1])).to_string().contains("without `x.scale`"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn cross_entropy(scores: &[f32], labels: &[usize], classes: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// The example in the documentation of scikit-learn 1.7, `sklearn.metrics.log_loss`: 0.21616…
+    /// The example in the documentation of scikit-learn 1.9, `sklearn.metrics.log_loss`: 0.21616…
     #[test]
     fn cross_entropy_of_scikit_learns_example() {
         let scores = [0.1, 0.9, 0.9, 0.1, 0.8, 0.2, 0.35, 0.65];

@@ -37,8 +37,7 @@ pub fn auroc(scores: &[f32], positives: &[bool]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// The example in the documentation of scikit-learn 1.7, `sklearn.metrics.roc_auc_score`'s sibling `auc`/`roc_curve`:
-    /// y = [0, 0, 1, 1], scores = [0.1, 0.4, 0.35, 0.8] → 0.75.
+    /// scikit-learn 1.9, `roc_auc_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])`, the example of its documentation.
     #[test]
     fn auroc_of_scikit_learns_example() {
         assert_eq!(auroc(&[0.1, 0.4, 0.35, 0.8], &[false, false, true, true]), Some(0.75));

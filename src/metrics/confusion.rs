@@ -76,7 +76,7 @@ fn rate(successes: usize, n: usize) -> (Option<f64>, Option<[f64; 2]>) {
 mod tests {
     use super::*;
 
-    /// The example in the documentation of scikit-learn 1.7, `sklearn.metrics.confusion_matrix`.
+    /// The example in the documentation of scikit-learn 1.9, `sklearn.metrics.confusion_matrix`.
     #[test]
     fn confusion_has_the_truth_in_rows() {
         assert_eq!(

@@ -136,7 +136,7 @@ mod tests {
         predicted.iter().flat_map(|&p| (0..k).map(move |c| if c == p { 0.8 } else { 0.2 / (k - 1) as f32 })).collect()
     }
 
-    /// The example in the documentation of scikit-learn 1.7, `sklearn.metrics.balanced_accuracy_score`: 0.625.
+    /// The example in the documentation of scikit-learn 1.9, `sklearn.metrics.balanced_accuracy_score`: 0.625.
     #[test]
     fn balanced_accuracy_of_scikit_learns_example() {
         let scores = certain(&[0, 1, 0, 0, 0, 1], 2);
