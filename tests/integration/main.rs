@@ -1,1 +1,7 @@
 //! Behaviour across modules, one binary.
+
+mod cli_evaluate;
+mod cli_predict;
+mod cli_summary;
+mod common;
+mod formats;

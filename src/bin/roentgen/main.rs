@@ -1,20 +1,50 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand, each a thin shell around the library.
+//!
+//! Exit codes: 0 when all went well, 1 when something failed, 2 when the command line itself makes no sense. What failed
+//! is one line on standard error that starts with `error: `.
 
+mod evaluate;
 mod plot;
+mod predict;
+mod summary;
 mod train;
 mod ui;
 
-use clap::Parser;
+use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// Classify chest X-rays, and train and judge the networks that do it.
+///
+/// Research and teaching only: not a medical device, not for diagnosis.
 #[derive(Parser)]
-enum Command {
-    Train(train::Args),
+#[command(version, after_help = "`roentgen COMMAND --help` says more about each command.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-fn main() {
-    let Command::Train(args) = Command::parse();
-    if let Err(error) = train::run(args) {
-        eprintln!("error: {error}");
-        std::process::exit(1);
-    }
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network on folders of labelled films
+    Train(train::Args),
+    /// Classify image files with a model
+    Predict(predict::Args),
+    /// Measure a model on folders of labelled films
+    Evaluate(evaluate::Args),
+    /// Show the layers of a network and its number of parameters
+    Summary(summary::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Predict(args) => predict::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Summary(args) => summary::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        ui::complain(&format!("error: {error}"));
+        ExitCode::FAILURE
+    })
 }

@@ -1,0 +1,133 @@
+//! `roentgen predict`: image files in, one line a file out.
+
+use std::io::{Error as IoError, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use roentgen::classifier::{Classifier, Prediction, Refusal};
+use roentgen::data::read_film;
+use roentgen::error::{Error, Result};
+use roentgen::formats::folder::read_model_folder;
+use roentgen::image::Limits;
+use roentgen::labels::ByName;
+use serde::Serialize;
+
+use crate::ui;
+
+/// What `roentgen predict` takes.
+#[derive(clap::Args)]
+#[command(after_help = "A file that cannot be classified is reported in its line and does not stop the others.\n\
+    Exit code: 0 when every file was classified, 1 when any was not.")]
+pub struct Args {
+    /// Model folder: model.json and its weights
+    #[arg(long, value_name = "MODEL_DIR")]
+    model: PathBuf,
+    /// Image files (PNG, JPEG, WebP, BMP, TIFF, GIF)
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print one JSON object a line: {file, label, score, scores, refused, error, ms}
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of `--json`. Without an error `label`, `score` and `scores` are there; with one they are null.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// As given; bytes that are no UTF-8 are replaced by U+FFFD.
+    file: &'a str,
+    label: Option<&'a str>,
+    score: Option<f32>,
+    scores: Option<&'a ByName<f32>>,
+    refused: Option<&'a Refusal>,
+    error: Option<Failure>,
+    /// Reading, decoding and classifying, in milliseconds.
+    ms: f64,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+/// Classifies every file.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let (card, safetensors) = read_model_folder(&args.model)?;
+    let classifier = Classifier::new(card, &safetensors)?;
+    // The classifier has its own copy by now, and the files may be many.
+    drop(safetensors);
+
+    let bar = ui::progress(args.files.len(), "films");
+    let mut failed = false;
+    for path in &args.files {
+        let start = Instant::now();
+        let outcome = classify(&classifier, path);
+        let ms = start.elapsed().as_secs_f64() * 1000.0;
+        failed |= outcome.is_err();
+        let file = path.to_string_lossy();
+        let line = if args.json {
+            json(&file, &outcome, ms)
+        } else {
+            text(&file, &outcome, ms, classifier.card().classes.as_slice())
+        };
+        bar.suspend(|| ui::say(line))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn classify(classifier: &Classifier, path: &Path) -> Result<Prediction> {
+    let io = |source| Error::Io { path: path.into(), source };
+    let kind = std::fs::metadata(path).map_err(io)?.file_type();
+    if kind.is_dir() {
+        return Err(io(IoError::new(ErrorKind::IsADirectory, "is a folder; name the image files in it")));
+    }
+    // Opening a named pipe that nobody writes to would wait for ever.
+    if !kind.is_file() {
+        return Err(io(IoError::new(ErrorKind::InvalidInput, "is not a regular file")));
+    }
+    let bytes = read_film(path, &Limits::default())?;
+    // A decoder that panics on a hostile file must not take the other files with it. The classifier is only read.
+    catch_unwind(AssertUnwindSafe(|| classifier.classify_bytes(&bytes)))
+        .unwrap_or_else(|_| Err(Error::Damaged { format: "or hostile", reason: "the decoder gave up on it".into() }))
+}
+
+fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
+    let prediction = outcome.as_ref().ok();
+    let line = Line {
+        file,
+        label: prediction.map(|p| p.label.as_str()),
+        score: prediction.map(|p| p.score),
+        scores: prediction.map(|p| &p.scores),
+        refused: prediction.and_then(|p| p.refused.as_ref()),
+        error: outcome.as_ref().err().map(|error| Failure { kind: error.kind(), message: error.to_string() }),
+        ms: (ms * 100.0).round() / 100.0,
+    };
+    serde_json::to_string(&line).expect("a line has string keys and no fallible values")
+}
+
+/// Fixed widths, so that lines can be printed one by one: the longest label is known from the model.
+fn text(file: &str, outcome: &Result<Prediction>, ms: f64, classes: &[String]) -> String {
+    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("refused".len());
+    match outcome {
+        Err(error) => format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "error", "", without_path(error)),
+        Ok(Prediction { refused: Some(refusal), .. }) => {
+            format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "refused", "", refusal.message)
+        }
+        Ok(prediction) => {
+            let score = ui::percent(prediction.score.into());
+            format!("{:<width$}  {score:>7}  {ms:>6.0} ms  {file}", prediction.label)
+        }
+    }
+}
+
+/// The message without the path that the line has already.
+fn without_path(error: &Error) -> String {
+    match error {
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
