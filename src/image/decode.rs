@@ -2,11 +2,11 @@
 
 use std::io::Cursor;
 
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::Radiograph;
+use super::orient::Stored;
 use super::rgba::{luminance, luminance_alpha};
+use super::{Radiograph, tiff};
 use crate::error::{Error, Result};
 
 /// What a file may ask for before it is refused.
@@ -31,7 +31,8 @@ impl Default for Limits {
 /// The film in an image file: PNG, JPEG, WebP, BMP, TIFF or the first frame of a GIF, told apart by their bytes.
 ///
 /// Colours become luminance as [`super::from_rgba`] has it, transparency lies on black, the orientation in the file's
-/// metadata is applied, 16-bit and float values keep their precision (floats are clamped to `[0, 1]`).
+/// metadata is applied, 16-bit and float values keep
+/// their precision (floats are clamped to `[0, 1]`).
 ///
 /// # Errors
 /// [`Error::TooManyBytes`] and [`Error::TooLarge`] before decoding, [`Error::UnknownFormat`], [`Error::Damaged`].
@@ -40,6 +41,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
         return Err(Error::TooManyBytes { bytes: bytes.len() as u64, limit: limits.max_bytes });
     }
     let (format, name) = recognise(bytes)?;
+    if format == ImageFormat::Tiff {
+        return tiff::decode(bytes, limits)?.upright();
+    }
+    if format == ImageFormat::Jpeg && lacks_end(bytes) {
+        return Err(Error::Damaged { format: name, reason: "it breaks off before its end marker".into() });
+    }
     let failed = |error| explain(error, name);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(decoder_limits(limits));
@@ -47,11 +54,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     let orientation = decoder.orientation().map_err(failed)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    if orientation != Orientation::NoTransforms {
-        image.apply_orientation(orientation);
-    }
-    Radiograph::new(image.height() as usize, image.width() as usize, luma(&image))
+    let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    Stored { height: height as usize, width: width as usize, luma: luma(&image), orientation }.upright()
 }
 
 /// The format that the first bytes tell, and its name for messages.
@@ -83,7 +87,7 @@ fn decoder_limits(limits: &Limits) -> image::Limits {
 }
 
 /// Refuses a size that the header claims, before any pixel is read.
-fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
+pub(super) fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::TooSmall { width, height, minimum: 1 });
     }
@@ -96,12 +100,29 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
+/// Whether a JPEG has no end marker after its first scan: the decoder would fill what is missing with grey.
+///
+/// Looks at segment lengths only; a file whose segments make no sense is left to the decoder to explain.
+fn lacks_end(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    const END_OF_IMAGE: u8 = 0xd9;
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
+        match marker {
+            START_OF_SCAN => return !bytes[at..].windows(2).any(|pair| pair == [0xff, END_OF_IMAGE]),
+            // A fill byte, or a marker without a length.
+            0xff => at += 1,
+            0x01 | 0xd0..=0xd8 => at += 2,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    false
+}
+
 /// Luminance of every pixel in `[0, 1]`, whatever the pixel type.
 fn luma(image: &DynamicImage) -> Vec<f32> {
     let byte = |v: u8| f32::from(v) / 255.0;
     let word = |v: u16| f32::from(v) / 65535.0;
-    // Not a number becomes black: `clamp` would keep it.
-    let float = |v: f32| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) };
     match image {
         DynamicImage::ImageLuma8(image) => image.pixels().map(|p| byte(p.0[0])).collect(),
         DynamicImage::ImageLumaA8(image) => image.pixels().map(|p| byte(p.0[0]) * byte(p.0[1])).collect(),
@@ -111,8 +132,8 @@ fn luma(image: &DynamicImage) -> Vec<f32> {
         DynamicImage::ImageLumaA16(image) => image.pixels().map(|p| word(p.0[0]) * word(p.0[1])).collect(),
         DynamicImage::ImageRgb16(image) => image.pixels().map(|p| luminance(p.0.map(word))).collect(),
         DynamicImage::ImageRgba16(image) => image.pixels().map(|p| luminance_alpha(p.0.map(word))).collect(),
-        DynamicImage::ImageRgb32F(image) => image.pixels().map(|p| luminance(p.0.map(float))).collect(),
-        other => other.to_rgba32f().pixels().map(|p| luminance_alpha(p.0.map(float))).collect(),
+        // None of the decoders switched on gives another type today.
+        other => other.to_rgba16().pixels().map(|p| luminance_alpha(p.0.map(word))).collect(),
     }
 }
 

@@ -1,7 +1,11 @@
 //! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
 
-pub mod decode;
-pub mod rgba;
+mod decode;
+mod orient;
+mod rgba;
+mod tiff;
+
+use std::fmt;
 
 pub use decode::{Limits, decode};
 pub use rgba::from_rgba;
@@ -11,7 +15,7 @@ use crate::error::{Error, Result};
 /// One greyscale film: luminance, row-major `[height, width]`, each value in `[0, 1]` (0 black, 1 white).
 ///
 /// Cannot hold a buffer of the wrong length, nor an empty one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Radiograph {
     height: usize,
     width: usize,
@@ -47,5 +51,12 @@ impl Radiograph {
     /// Luminance, row-major `[height, width]`, in `[0, 1]`.
     pub fn luma(&self) -> &[f32] {
         &self.luma
+    }
+}
+
+/// The size alone: a film has up to millions of values, which no message can use.
+impl fmt::Debug for Radiograph {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Radiograph({}×{} px)", self.width, self.height)
     }
 }

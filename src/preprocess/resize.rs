@@ -63,7 +63,66 @@ fn axis_taps(input: usize, output: usize) -> Vec<Taps> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
+    use crate::image::{Limits, decode};
+
+    /// Pillow 13.0.0's BILINEAR on float images, written by `tests/fixtures/make_images.py`.
+    #[derive(Deserialize)]
+    struct Fixture {
+        cases: Vec<Case>,
+        film: Film,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        height: usize,
+        width: usize,
+        out_height: usize,
+        out_width: usize,
+        output: Vec<f32>,
+    }
+
+    /// The drawn film; every `every`-th value of the result.
+    #[derive(Deserialize)]
+    struct Film {
+        out_height: usize,
+        out_width: usize,
+        every: usize,
+        output: Vec<f32>,
+    }
+
+    fn fixture() -> Fixture {
+        serde_json::from_str(include_str!("../../tests/fixtures/resize.json")).unwrap()
+    }
+
+    fn largest_difference<'a>(found: impl IntoIterator<Item = &'a f32>, expected: &[f32]) -> f32 {
+        let mut found = found.into_iter();
+        let largest = expected.iter().map(|e| (found.next().unwrap() - e).abs()).fold(0.0, f32::max);
+        assert!(found.next().is_none());
+        largest
+    }
+
+    #[test]
+    fn small_images_of_odd_shapes_come_out_as_pillow_makes_them() {
+        for Case { height, width, out_height, out_width, output } in fixture().cases {
+            let image: Vec<f32> = (0..height * width).map(|i| (i * 7919 % 256) as f32 / 255.0).collect();
+            let out = resize(&image, height, width, out_height, out_width);
+            let difference = largest_difference(&out, &output);
+            assert!(difference <= 1e-5, "{height}×{width} to {out_height}×{out_width}: {difference}");
+        }
+    }
+
+    #[test]
+    fn film_comes_out_as_pillow_makes_it() {
+        let bytes = include_bytes!("../../tests/fixtures/images/film.png");
+        let film = decode(bytes, &Limits::default()).unwrap();
+        let Film { out_height, out_width, every, output } = fixture().film;
+        let out = resize(film.luma(), film.height(), film.width(), out_height, out_width);
+        let difference = largest_difference(out.iter().step_by(every), &output);
+        assert!(difference <= 1e-5, "{difference}");
+    }
 
     #[test]
     fn constant_film_stays_constant_at_any_size() {

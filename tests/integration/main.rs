@@ -4,4 +4,6 @@ mod cli_evaluate;
 mod cli_predict;
 mod cli_summary;
 mod common;
+mod data;
+mod decode;
 mod formats;

@@ -1,0 +1,172 @@
+//! Film files of every kind, whole and broken, against Pillow's reading of them (`fixtures/make_images.py`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use roentgen::error::Error;
+use roentgen::image::{Limits, decode};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Expected {
+    pictures: BTreeMap<String, Picture>,
+    files: BTreeMap<String, File>,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    height: usize,
+    width: usize,
+    white: f32,
+    luma: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    picture: String,
+    tolerance: f32,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images")
+}
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap()
+}
+
+fn expected() -> Expected {
+    serde_json::from_slice(&read("expected.json")).unwrap()
+}
+
+fn broken(name: &str) -> Error {
+    decode(&read(&format!("broken/{name}")), &Limits::default()).expect_err(name)
+}
+
+#[test]
+fn every_format_reads_as_pillow_reads_it() {
+    let expected = expected();
+    assert!(expected.files.len() > 40);
+    let mut wrong = Vec::new();
+    for (name, File { picture, tolerance }) in &expected.files {
+        let picture = &expected.pictures[picture];
+        match decode(&read(name), &Limits::default()) {
+            Err(error) => wrong.push(format!("{name}: {error}")),
+            Ok(film) if (film.height(), film.width()) != (picture.height, picture.width) => {
+                wrong.push(format!("{name}: {}×{}", film.width(), film.height()));
+            }
+            Ok(film) => {
+                let difference = film
+                    .luma()
+                    .iter()
+                    .zip(&picture.luma)
+                    .map(|(found, value)| (found - value / picture.white).abs())
+                    .fold(0.0, f32::max);
+                if difference > *tolerance {
+                    wrong.push(format!("{name}: differs by {difference}, allowed {tolerance}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_drawn_films_agree_in_every_format() {
+    let limits = Limits::default();
+    let film = decode(&read("film.png"), &limits).unwrap();
+    assert_eq!((film.width(), film.height()), (300, 260));
+    assert_eq!(decode(&read("film.tif"), &limits).unwrap(), film);
+    for (name, tolerance) in [("film.jpg", 0.03), ("film16.png", 1.0 / 255.0)] {
+        let other = decode(&read(name), &limits).unwrap();
+        let difference = film.luma().iter().zip(other.luma()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference <= tolerance, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn files_that_are_no_images_are_told_apart_from_damaged_ones() {
+    for name in ["empty.png", "text.png", "page.jpg"] {
+        let error = broken(name);
+        assert!(matches!(error, Error::UnknownFormat { .. }), "{name}: {error}");
+    }
+    for (name, expected) in [
+        ("truncated-grey8.png", "PNG"),
+        ("truncated-film.png", "PNG"),
+        ("truncated-film.jpg", "JPEG"),
+        ("truncated-lossy.webp", "WebP"),
+        ("truncated-grey8.bmp", "BMP"),
+        ("truncated-grey8.tif", "TIFF"),
+        ("truncated-grey.gif", "GIF"),
+        ("one-byte-changed.png", "PNG"),
+        ("claims-nothing.png", "PNG"),
+    ] {
+        let error = broken(name);
+        assert!(matches!(error, Error::Damaged { format, .. } if format == expected), "{name}: {error}");
+    }
+    let error = broken("twelve-bits.jpg");
+    assert!(matches!(error, Error::Damaged { .. } | Error::UnknownFormat { .. }), "{error}");
+}
+
+#[test]
+fn claimed_sizes_are_refused_with_their_numbers() {
+    let error = broken("claims-60000.png");
+    assert!(matches!(error, Error::TooLarge { width: 60000, height: 60000, limit: 16384 }), "{error}");
+    let error = broken("claims-256-megapixels.png");
+    assert!(matches!(error, Error::TooManyPixels { width: 16000, height: 16000, .. }), "{error}");
+    let small = Limits { max_bytes: 87, ..Limits::default() };
+    assert!(matches!(decode(&read("grey8.png"), &small), Err(Error::TooManyBytes { bytes: 88, limit: 87 })));
+    for (max_side, max_pixels) in [(23, 1000), (1000, 24 * 16 - 1)] {
+        let small = Limits { max_side, max_pixels, ..Limits::default() };
+        for name in expected().files.keys() {
+            let error = decode(&read(name), &small).expect_err(name);
+            assert!(matches!(error, Error::TooLarge { .. } | Error::TooManyPixels { .. }), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn one_pixel_is_a_film_and_a_compressed_comment_is_not_unpacked() {
+    let film = decode(&read("broken/one-pixel.png"), &Limits::default()).unwrap();
+    assert_eq!((film.height(), film.width(), film.luma()), (1, 1, &[128.0 / 255.0][..]));
+    let film = decode(&read("broken/text-bomb.png"), &Limits::default()).unwrap();
+    assert_eq!(film.luma(), [0.0]);
+}
+
+/// Small enough that a lie about the size costs nothing.
+const FUZZ: Limits = Limits { max_side: 4096, max_pixels: 1 << 18, max_bytes: 1 << 20 };
+
+#[test]
+fn no_prefix_of_any_file_panics_and_none_short_of_two_thirds_is_a_film() {
+    for name in expected().files.keys() {
+        let bytes = read(name);
+        for length in 0..bytes.len() {
+            let film = decode(&bytes[..length], &FUZZ);
+            // A second page or frame is not needed for the first.
+            let needed = name.starts_with("pages") || name.starts_with("animated");
+            assert!(
+                film.is_err() || needed || length * 3 > bytes.len() * 2,
+                "{name} cut to {length} of {}",
+                bytes.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_changed_byte_in_any_file_panics() {
+    for name in expected().files.keys() {
+        let mut bytes = read(name);
+        for i in 0..bytes.len() {
+            let kept = bytes[i];
+            for changed in [0, 1, 0x7f, 0xff, kept ^ 0x80, kept.wrapping_add(1)] {
+                bytes[i] = changed;
+                // Many changes leave a readable picture; what matters is that each returns.
+                if let Ok(film) = decode(&bytes, &FUZZ) {
+                    assert!(film.luma().iter().all(|v| (0.0..=1.0).contains(v)), "{name}, byte {i} = {changed}");
+                }
+            }
+            bytes[i] = kept;
+        }
+    }
+}
