@@ -12,6 +12,7 @@ mod loader;
 mod manifest;
 #[cfg(feature = "cli")]
 mod split;
+mod survey;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,6 +22,7 @@ pub use dataset::{Dataset, Unreadable};
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
+pub use survey::{Survey, survey};
 
 use crate::error::{Error, Result};
 use crate::image::Limits;
