@@ -87,16 +87,44 @@ fn bad_files_get_their_error_and_never_stop_the_others() {
     assert!(folder.as_str().unwrap().contains("is a folder; name the image files in it"), "{folder}");
 }
 
+/// The files of `fixtures/make_images.py` that no program should trust: cut off, altered, claiming any size.
+#[test]
+fn every_hostile_fixture_gets_an_error_and_the_film_after_it_its_class() {
+    let dir = tempdir().unwrap();
+    let model = brightness_model(dir.path());
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
+    let film = fixtures.join("film.png");
+    let mut broken: Vec<_> =
+        fs::read_dir(fixtures.join("broken")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    broken.sort();
+    assert!(broken.len() > 10, "the fixtures are there");
+    let files: Vec<&Path> = broken.iter().flat_map(|path| [path.as_path(), film.as_path()]).collect();
+
+    let output = predict(&model, &["--json"], &files);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "", "nothing panicked");
+    let lines = lines(&output);
+    assert_eq!(lines.len(), files.len());
+    for (pair, path) in lines.chunks(2).zip(&broken) {
+        assert!(pair[0]["error"]["kind"].is_string() && pair[0]["label"].is_null(), "{}: {}", path.display(), pair[0]);
+        assert!(pair[1]["error"].is_null() && pair[1]["scores"] == lines[1]["scores"], "after {}", path.display());
+    }
+}
+
 #[test]
 fn people_get_one_readable_line_a_file() {
     let dir = tempdir().unwrap();
     let model = brightness_model(dir.path());
     grey_film(&dir.path().join("light.png"), 255);
-    let output = predict(&model, &[], &[&dir.path().join("light.png"), &dir.path().join("missing.png")]);
+    // A line break and a terminal's escape character in a name are replaced, not obeyed.
+    let names = ["light.png", "missing.png", "two\nlines\x1b[31m.png"].map(|name| dir.path().join(name));
+    let output = predict(&model, &[], &names.each_ref().map(AsRef::as_ref));
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     // 1 / (1 + e⁻⁴) = 0.982
     assert!(lines[0].starts_with("COVID-19   98.2 %") && lines[0].ends_with("light.png"), "{}", lines[0]);
     assert!(lines[1].starts_with("error") && lines[1].contains("missing.png: "), "{}", lines[1]);
+    assert!(lines[2].contains("two\u{fffd}lines\u{fffd}[31m.png: "), "{}", lines[2]);
+    assert_eq!(lines.len(), 3);
 }
 
 #[cfg(unix)]

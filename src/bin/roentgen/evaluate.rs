@@ -175,8 +175,17 @@ fn describe(report: &Report) -> String {
 
     let classes = &evaluation.classes;
     let head = |titles: &[&str]| titles.iter().map(|title| title.to_string()).collect::<Vec<_>>();
-    let mut rows =
-        vec![head(&["class against the rest", "films", "AUROC", "sensitivity", "", "specificity", "", "PPV", "NPV"])];
+    let mut rows = vec![head(&[
+        "class against the rest",
+        "films",
+        "AUROC",
+        "sensitivity",
+        "95 %",
+        "specificity",
+        "95 %",
+        "PPV",
+        "NPV",
+    ])];
     for (class, rates) in evaluation.per_class.iter() {
         let area = evaluation.auroc.get(class).copied().flatten();
         let rate = |rate: Option<f64>| rate.map_or("–".into(), ui::percent);
@@ -202,7 +211,7 @@ fn describe(report: &Report) -> String {
     text += &format!("\n\n{}", ui::table(&rows));
 
     if let Some(by_source) = &evaluation.by_source {
-        let mut rows = vec![head(&["source", "films", "accuracy", ""])];
+        let mut rows = vec![head(&["source", "films", "accuracy", "95 %"])];
         rows.extend(by_source.iter().map(|(source, s)| {
             vec![source.into(), ui::thousands(s.n), ui::percent(s.accuracy), ui::interval(s.accuracy_interval)]
         }));

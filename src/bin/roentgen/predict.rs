@@ -112,7 +112,7 @@ fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
 /// Fixed widths, so that lines can be printed one by one: the longest label is known from the model.
 fn text(file: &str, outcome: &Result<Prediction>, ms: f64, classes: &[String]) -> String {
     let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("refused".len());
-    match outcome {
+    let line = match outcome {
         Err(error) => format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "error", "", without_path(error)),
         Ok(Prediction { refused: Some(refusal), .. }) => {
             format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "refused", "", refusal.message)
@@ -121,7 +121,9 @@ fn text(file: &str, outcome: &Result<Prediction>, ms: f64, classes: &[String]) -
             let score = ui::percent(prediction.score.into());
             format!("{:<width$}  {score:>7}  {ms:>6.0} ms  {file}", prediction.label)
         }
-    }
+    };
+    // A file may be called anything: line breaks in its name, or commands to the terminal.
+    line.replace(char::is_control, "\u{fffd}")
 }
 
 /// The message without the path that the line has already.
