@@ -31,7 +31,7 @@ pub fn survey(samples: &[Sample], progress: impl Fn(usize) + Sync) -> Survey {
         .par_iter()
         .map(|sample| {
             let bytes = read_film(&sample.path, &limits);
-            let hash = bytes.as_ref().ok().map(|bytes| Sha256::digest(bytes));
+            let hash = bytes.as_ref().ok().map(Sha256::digest);
             let size = bytes.and_then(|bytes| decode(&bytes, &limits)).map(|film| [film.height(), film.width()]);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             (hash, size)

@@ -37,18 +37,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     let (height, width) = (height as usize, width as usize);
     let pixels = height * width;
     let depth = colour.bit_depth();
-    let samples = match samples {
-        DecodingResult::U8(packed) if depth < 8 => unpack(&packed, width, depth),
-        DecodingResult::U8(values) if depth == 8 => values.iter().map(|&v| f32::from(v) / 255.0).collect(),
-        DecodingResult::U16(values) if depth == 16 => values.iter().map(|&v| f32::from(v) / 65535.0).collect(),
-        DecodingResult::U32(values) if depth == 32 => {
-            values.iter().map(|&v| (f64::from(v) / f64::from(u32::MAX)) as f32).collect()
-        }
-        // The order of the bounds turns "not a number" into black.
-        DecodingResult::F32(values) => values.iter().map(|v| v.max(0.0).min(1.0)).collect(),
-        DecodingResult::F64(values) => values.iter().map(|v| v.max(0.0).min(1.0) as f32).collect(),
-        _ => return Err(unsupported(format!("TIFF samples of {depth} bits in an unusual form"))),
-    };
+    let samples = scale(samples, width, depth)?;
     let channels = match colour {
         ColorType::Gray(_) => 1,
         ColorType::Multiband { num_samples: 2, .. } => 2,
@@ -56,6 +45,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
         ColorType::RGBA(_) | ColorType::CMYK(_) => 4,
         other => return Err(unsupported(format!("TIFF colours of the kind {other:?}"))),
     };
+    if unwrapped.is_some() && channels != 1 {
+        return Err(unsupported("TIFF palettes with more channels".into()));
+    }
     if samples.len() < pixels * channels || depth < 8 && channels > 1 {
         return Err(Error::Damaged {
             format: "TIFF",
@@ -69,20 +61,14 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     // Colours that were multiplied with alpha when they were stored lie on black already.
     let opaque = alpha == Some(ASSOCIATED_ALPHA);
     let pixel: Box<dyn Fn(usize) -> f32> = match colour {
-        _ if unwrapped.is_some() => {
-            let levels = 1 << depth;
-            if channels != 1 || depth > 8 || palette.len() != 3 * levels {
-                return Err(Error::Damaged { format: "TIFF", reason: "its palette does not fit its pixels".into() });
-            }
-            let luma: Vec<f32> = (0..levels)
-                .map(|i| luminance([palette[i], palette[levels + i], palette[2 * levels + i]].map(high_byte)))
-                .collect();
-            let last = levels as f32 - 1.0;
+        ColorType::Gray(_) if unwrapped.is_some() => {
+            let luma = palette_luma(&palette, depth)?;
+            let last = luma.len() as f32 - 1.0;
             Box::new(move |i| luma[(at(i, 0) * last).round() as usize])
         }
         ColorType::Gray(_) => Box::new(|i| at(i, 0)),
-        ColorType::Multiband { .. } if opaque => Box::new(|i| at(i, 0)),
-        ColorType::Multiband { .. } => Box::new(|i| at(i, 0) * at(i, 1)),
+        ColorType::Multiband { .. } if alpha == Some(UNASSOCIATED_ALPHA) => Box::new(|i| at(i, 0) * at(i, 1)),
+        ColorType::Multiband { .. } => Box::new(|i| at(i, 0)),
         ColorType::CMYK(_) => Box::new(|i| luminance(rgb(i).map(|ink| (1.0 - ink) * (1.0 - at(i, 3))))),
         ColorType::RGBA(_) if !opaque => Box::new(|i| luminance_alpha([at(i, 0), at(i, 1), at(i, 2), at(i, 3)])),
         _ => Box::new(|i| luminance(rgb(i))),
@@ -91,8 +77,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     Ok(Stored { height, width, luma, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
 }
 
-/// `ExtraSamples` of colours stored multiplied with their alpha (TIFF 6.0, page 31).
+/// `ExtraSamples` of alpha that the colours were multiplied with when they were stored, and of alpha that they were not
+/// (TIFF 6.0, page 31).
 const ASSOCIATED_ALPHA: u32 = 1;
+const UNASSOCIATED_ALPHA: u32 = 2;
 
 /// `PhotometricInterpretation` of palettes, and of grey with 0 as black (TIFF 6.0, page 37).
 const PALETTE: u16 = 3;
@@ -134,9 +122,39 @@ fn tag(decoder: &mut Decoder<Cursor<&[u8]>>, tag: Tag) -> Result<Option<Vec<u32>
     decoder.find_tag_unsigned_vec(tag).map_err(explain)
 }
 
+/// A float clamped to `[0, 1]`; what is not a number becomes black.
+fn unit(value: f64) -> f32 {
+    if value > 0.0 { value.min(1.0) as f32 } else { 0.0 }
+}
+
 /// A palette's value in `[0, 1]`. Writers scale bytes to its 16 bits by 256 or by 257; the high byte is right for both.
 fn high_byte(value: u32) -> f32 {
     (value >> 8) as f32 / 255.0
+}
+
+/// Samples of any type as values in `[0, 1]`.
+fn scale(samples: DecodingResult, width: usize, depth: u8) -> Result<Vec<f32>> {
+    Ok(match samples {
+        DecodingResult::U8(packed) if depth < 8 => unpack(&packed, width, depth),
+        DecodingResult::U8(values) if depth == 8 => values.iter().map(|&v| f32::from(v) / 255.0).collect(),
+        DecodingResult::U16(values) if depth == 16 => values.iter().map(|&v| f32::from(v) / 65535.0).collect(),
+        DecodingResult::U32(values) if depth == 32 => {
+            values.iter().map(|&v| (f64::from(v) / f64::from(u32::MAX)) as f32).collect()
+        }
+        DecodingResult::F32(values) => values.iter().map(|&v| unit(f64::from(v))).collect(),
+        DecodingResult::F64(values) => values.iter().map(|&v| unit(v)).collect(),
+        _ => return Err(unsupported(format!("TIFF samples of {depth} bits in an unusual form"))),
+    })
+}
+
+/// Luminance of every index of a palette: all reds, then all greens, then all blues.
+fn palette_luma(palette: &[u32], depth: u8) -> Result<Vec<f32>> {
+    let levels = if depth <= 8 { 1 << depth } else { 0 };
+    if levels == 0 || palette.len() != 3 * levels {
+        return Err(Error::Damaged { format: "TIFF", reason: "its palette does not fit its pixels".into() });
+    }
+    let colour = |i: usize| [palette[i], palette[levels + i], palette[2 * levels + i]];
+    Ok((0..levels).map(|i| luminance(colour(i).map(high_byte))).collect())
 }
 
 /// Samples of 1, 2 or 4 bits, rows padded to whole bytes, as values in `[0, 1]`.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 when something failed, 2 when the command line itself makes no sense. What failed
 //! is one line on standard error that starts with `error: `.
 
+mod dataset;
 mod evaluate;
 mod plot;
 mod predict;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Count the films of a folder by class and split, and name broken and repeated files
+    Dataset(dataset::Args),
     /// Train a network on folders of labelled films
     Train(train::Args),
     /// Classify image files with a model
@@ -38,6 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Dataset(args) => dataset::run(args),
         Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
