@@ -93,3 +93,20 @@ fn dataset_filters_and_refuses_with_one_line() {
     assert!(complaint.starts_with("error: data set: /no/such/folder is not a folder"), "{complaint}");
     assert_eq!(complaint.lines().count(), 1);
 }
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_or_break_lines_do_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = folder();
+    let odd = std::ffi::OsStr::from_bytes(b"train/Normal/\xff\n.png");
+    fs::write(dir.path().join(odd), "no film").unwrap();
+    let path = dir.path().as_os_str();
+    let output = roentgen(["dataset".as_ref(), path, "--json".as_ref()]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["unreadable"].as_array().unwrap().len(), 2);
+    let output = roentgen(["dataset".as_ref(), path]);
+    let table = text(&output.stdout);
+    assert!(table.contains("  train/Normal/\u{fffd}\u{fffd}.png: not a readable image"), "{table}");
+}

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use roentgen::data::{self, Batch, Dataset, FolderOptions, Folders, Sample, Survey, Unreadable};
-use roentgen::error::Result;
+use roentgen::error::{Error, Result};
 use roentgen::models::Architecture;
 use serde_json::{Value, json};
 
@@ -25,7 +25,11 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     classes: Option<Vec<String>>,
     /// Network whose batches are shown
-    #[arg(long, default_value = "scratch-cnn", value_parser = PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)))]
+    #[arg(
+        long,
+        default_value = "scratch-cnn",
+        value_parser = PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)),
+    )]
     arch: String,
     /// Films in the batch that is shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -125,7 +129,7 @@ impl Films {
         let row = |name: &str, numbers: Vec<usize>| {
             let all = numbers.iter().sum();
             let cells = numbers.into_iter().chain([all]).map(ui::thousands);
-            std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
+            std::iter::once(printable(name)).chain(cells).collect::<Vec<_>>()
         };
         for (label, class) in classes.iter().enumerate() {
             rows.push(row(class, counts.iter().map(|split| split[label]).collect()));
@@ -134,7 +138,7 @@ impl Films {
         let mut text = ui::table(&rows);
 
         // Writing to a String cannot fail.
-        let mut line = |words: String| _ = write!(text, "\n{words}");
+        let mut line = |words: String| _ = write!(text, "\n{}", printable(&words));
         line(String::new());
         match self.survey.sizes {
             _ if self.survey.readable.is_empty() => {}
@@ -153,13 +157,18 @@ impl Films {
                 let Batch { n, channels, height, width, classes, .. } = batch;
                 let [low, high] = range(batch);
                 line(format!(
-                    "a batch: images [{n}, {channels}, {height}, {width}], channels first, values in [{low:.3}, {high:.3}]; labels [{n}, {classes}], one-hot"
+                    "a batch: images [{n}, {channels}, {height}, {width}], channels first, \
+                     values in [{low:.3}, {high:.3}]; labels [{n}, {classes}], one-hot"
                 ));
             }
             None => line("a batch: none, as no training film is readable".into()),
         }
         if folders.val_drawn {
-            line("there is no val folder: `roentgen train` holds back a share of the training films, whole groups at a time".into());
+            line(
+                "there is no val folder: `roentgen train` holds back a share of the training films, \
+                 whole groups at a time"
+                    .into(),
+            );
         }
         folders.notes.iter().for_each(|note| line(format!("note: {note}")));
         if !folders.left_out.is_empty() {
@@ -175,7 +184,12 @@ impl Films {
         }
         line(format!("unreadable: {}", ui::thousands(self.survey.unreadable.len())));
         for Unreadable { path, error } in &self.survey.unreadable {
-            line(format!("  {}: {error}", below(path)));
+            let reason = match error {
+                // The line has the path already.
+                Error::Io { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            line(format!("  {}: {reason}", below(path)));
         }
         text
     }
@@ -188,14 +202,15 @@ impl Films {
         });
         let duplicates = self.survey.duplicates.iter().map(|copies| {
             json!({
-                "files": copies.iter().map(|&i| &self.samples[i].path).collect::<Vec<_>>(),
+                "files": copies.iter().map(|&i| self.samples[i].path.to_string_lossy()).collect::<Vec<_>>(),
                 "splits": copies.iter().map(|&i| self.split(i)).collect::<BTreeSet<_>>(),
                 "classes": copies.iter().map(|&i| &classes[self.samples[i].class]).collect::<BTreeSet<_>>(),
             })
         });
-        let unreadable = self.survey.unreadable.iter().map(
-            |Unreadable { path, error }| json!({ "file": path, "kind": error.kind(), "message": error.to_string() }),
-        );
+        let unreadable = self.survey.unreadable.iter().map(|Unreadable { path, error }| {
+            let file = path.to_string_lossy();
+            json!({ "file": file, "kind": error.kind(), "message": error.to_string() })
+        });
         let [smallest, largest] = self.survey.sizes;
         json!({
             "classes": classes,
@@ -214,6 +229,11 @@ impl Films {
     }
 }
 
+/// A file or folder may be called anything: line breaks, or commands to the terminal.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// Smallest and largest value of the images.
 fn range(batch: &Batch) -> [f32; 2] {
     batch.images.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &v| [low.min(v), high.max(v)])
@@ -226,7 +246,8 @@ fn imbalance(classes: &[String], train: &[usize]) -> Option<String> {
     (*smallest > 0 && 2 * largest >= 3 * smallest).then(|| {
         let times = *largest as f64 / *smallest as f64;
         format!(
-            "imbalance: {times:.1} times as many `{}` as `{}` films to train on; accuracy alone will flatter, see sensitivity and specificity",
+            "imbalance: {times:.1} times as many `{}` as `{}` films to train on; \
+             accuracy alone will flatter, see sensitivity and specificity",
             classes[most], classes[least]
         )
     })
