@@ -31,7 +31,8 @@ impl Radiograph {
         if height == 0 || width == 0 {
             return Err(Error::TooSmall { width: width as u32, height: height as u32, minimum: 1 });
         }
-        let expected = height * width;
+        // Saturating, for sizes are 32 bits wide in wasm, where 65,536² would wrap to 0.
+        let expected = height.saturating_mul(width);
         if luma.len() != expected {
             return Err(Error::BufferLength { expected, found: luma.len() });
         }

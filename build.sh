@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# Builds, serves and tests Roentgen. `./build.sh --help` says what there is; scripts/tools.sh installs what is missing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/tools.sh
+source scripts/tools.sh
+
+# One line a variant of the wasm module: its name; its folder under www/src/pkg; cargo features; then any rustc flags
+# on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the standard library is built here too:
+# the one that Rust ships has no atomics.
+WASM_VARIANTS=(
+  "simd128 . web"
+)
+
+usage() {
+  cat <<'EOF'
+Builds, serves and tests Roentgen. Whatever is missing is installed first: the wasm standard library, wasm-bindgen's
+tool, npm packages, and for tests Chromium; and nothing is built again that is there already.
+
+  ./build.sh serve [--port N]  build the site, serve it on 127.0.0.1 and print its address
+                               (port N, or the first free one from 8080)
+  ./build.sh build             write the static site to dist/, which any static host can serve
+  ./build.sh test              run every check: rustfmt, clippy (native, wasm), Rust tests, wasm tests, TypeScript,
+                               sizes of the built files against their budget, page tests in headless Chromium
+  ./build.sh --help            print this
+
+Environment: CHROMIUM names the browser for the page tests. Everything built is under target/, dist/,
+www/node_modules/ and www/src/pkg/; removing them starts afresh.
+EOF
+}
+
+heading() { printf '\n==> %s\n' "$*"; }
+
+# --- what is up to date -------------------------------------------------------------------------------------------
+
+# One hash over the names and contents of all files under the given paths; www/node_modules stands for its lock file.
+digest() {
+  { find "$@" -name node_modules -prune -o -type f -print0 2>/dev/null || true; } |
+    LC_ALL=C sort -z | xargs -0 "${SHA256[@]}" | "${SHA256[@]}"
+}
+
+# unless_unchanged NAME PATH... -- COMMAND...: runs the command unless every file under the paths, which are its inputs
+# and its outputs, is as it was after its last run. Contents, not times: a fresh checkout has new times for old files.
+unless_unchanged() {
+  local name=$1 paths=() stamp
+  shift
+  while [ "$1" != -- ]; do
+    paths+=("$1")
+    shift
+  done
+  shift
+  stamp=target/stamps/$name
+  if [ -f "$stamp" ] && [ "$(<"$stamp")" = "$(digest "${paths[@]}")" ]; then
+    say "$name: up to date"
+    return
+  fi
+  mkdir -p target/stamps
+  rm -f "$stamp"
+  "$@"
+  digest "${paths[@]}" >"$stamp"
+}
+
+# --- WebAssembly --------------------------------------------------------------------------------------------------
+
+# wasm_cargo VARIANT COMMAND ARGUMENT...: cargo for one variant, in a target folder of its own: in a common one the
+# variants, and the native build, would rebuild each other.
+wasm_cargo() {
+  local name folder features flags flag config=()
+  read -r name folder features flags <<<"$1"
+  local subcommand=$2
+  shift 2
+  for flag in $flags; do config+=("'$flag'"); done
+  # A RUSTFLAGS in the environment, meant for native code, would replace the flags in .cargo/config.toml; --config adds.
+  env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS "${WASM_CARGO[@]}" "$subcommand" --locked \
+    --target "$WASM_TARGET" --target-dir "target/wasm/$name" --no-default-features --features "$features" \
+    --config "target.$WASM_TARGET.rustflags=[$(IFS=, && printf '%s' "${config[*]-}")]" \
+    ${WASM_STD[@]+"${WASM_STD[@]}"} "$@"
+}
+
+# Builds one variant and binds it into www/src/pkg.
+build_variant() {
+  local name folder features flags
+  read -r name folder features flags <<<"$1"
+  say "wasm module: $name"
+  wasm_cargo "$1" build --lib --profile wasm
+  local module=target/wasm/$name/$WASM_TARGET/wasm/roentgen.wasm
+  local bound=www/src/pkg/$folder
+  unless_unchanged "bindings-$name" "$module" Cargo.lock www/package-lock.json "$bound/roentgen.js" "$bound/roentgen_bg.wasm" \
+    -- bind "$module" "$bound"
+}
+
+# bind MODULE FOLDER: JavaScript and TypeScript around the module, which is then optimised.
+bind() {
+  local module=$1 folder=$2 scratch=target/wasm/bound
+  rm -rf "$scratch"
+  "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$scratch" --out-name roentgen "$module"
+  # The features rustc uses for every wasm target, and simd; without them wasm-opt refuses the module.
+  www/node_modules/.bin/wasm-opt -O3 --enable-bulk-memory --enable-multivalue --enable-mutable-globals \
+    --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext --enable-simd \
+    -o "$scratch/roentgen_bg.wasm" "$scratch/roentgen_bg.wasm"
+  mkdir -p "$folder"
+  cp -R "$scratch/." "$folder"
+}
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+set_up() {
+  heading "tools"
+  require_basics
+  require_rust
+  if [[ ${WASM_VARIANTS[*]} == *+atomics* ]]; then require_wasm_std sources; else require_wasm_std built; fi
+  require_wasm_bindgen
+  require_node
+  require_npm_packages
+  if [ "$verb" = test ]; then
+    require_rust_linters
+    require_chromium
+  fi
+  say "$(rustc --version), wasm-bindgen $("$WASM_BINDGEN/wasm-bindgen" --version | awk '{ print $2 }'), node $(node_version)"
+}
+
+build_wasm() {
+  local variant
+  for variant in "${WASM_VARIANTS[@]}"; do build_variant "$variant"; done
+}
+
+build_site() { unless_unchanged site www dist -- npm_run build; }
+
+npm_run() { (cd www && npm run --silent "$@"); }
+
+clippy_native() { cargo clippy --locked --release --all-targets -- -D warnings; }
+
+clippy_wasm() {
+  local variant
+  for variant in "${WASM_VARIANTS[@]}"; do
+    wasm_cargo "$variant" clippy --release --lib --test wasm -- -D warnings
+  done
+}
+
+# --show-output: a test that leaves something out for want of data says so, and passing tests are silent otherwise.
+test_rust() { cargo test --locked --release -- --show-output; }
+
+# Under node: `--test wasm` is the one file of tests made for it.
+test_wasm() {
+  local variant
+  for variant in "${WASM_VARIANTS[@]}"; do
+    wasm_cargo "$variant" test --release --test wasm \
+      --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
+  done
+}
+
+# The page is held to what the command line says, so its tests need both.
+test_page() {
+  cargo build --locked --release
+  ROENTGEN=$(native_binary) npm_run test
+}
+
+native_binary() {
+  local folder=${CARGO_TARGET_DIR:-target}
+  (cd "$folder/release" && printf '%s/roentgen\n' "$PWD")
+}
+
+passed=0
+failed=0
+skipped=0
+
+# step TITLE COMMAND...: runs one group of checks, says how long it took and counts it; false when it failed.
+step() {
+  local title=$1 started=$SECONDS status
+  shift
+  heading "$title"
+  # In a condition `set -e` would be off inside the command, and its failures lost.
+  set +e
+  (
+    set -e
+    "$@"
+  )
+  status=$?
+  set -e
+  last_step=$status
+  if [ "$status" -eq 0 ]; then
+    passed=$((passed + 1))
+    printf -- '--- ok: %s (%d s)\n' "$title" $((SECONDS - started))
+  else
+    failed=$((failed + 1))
+    printf -- '--- FAILED: %s (%d s)\n' "$title" $((SECONDS - started))
+  fi
+}
+
+run_tests() {
+  step "formatting (rustfmt)" cargo fmt --check
+  step "clippy, native" clippy_native
+  step "clippy, wasm" clippy_wasm
+  step "Rust tests" test_rust
+  step "wasm tests (node)" test_wasm
+  step "wasm module" build_wasm
+  if [ "$last_step" -eq 0 ]; then
+    step "TypeScript" npm_run check
+    step "site" build_site
+  else
+    skip "TypeScript" "site"
+  fi
+  if [ "$last_step" -eq 0 ]; then
+    step "size budget" node scripts/size-budget.mjs dist
+    step "page tests (Chromium)" test_page
+  else
+    skip "size budget" "page tests (Chromium)"
+  fi
+  printf '\nchecks, one a heading above, in %d min %02d s:\n' $((SECONDS / 60)) $((SECONDS % 60))
+  printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  [ "$failed" -eq 0 ]
+}
+
+skip() {
+  skipped=$((skipped + $#))
+  printf '\nskipped, for what it needs failed: %s\n' "$@"
+}
+
+main() {
+  verb=${1:---help}
+  local port=()
+  case $verb in
+    -h | --help | help)
+      usage
+      return
+      ;;
+    serve)
+      if [ "${2:-}" = --port ]; then
+        [[ ${3:-} =~ ^[0-9]+$ ]] || fail "--port needs a number"
+        port=(--port "$3")
+        set -- serve
+      fi
+      ;;
+    build | test) ;;
+    *) fail "unknown command \`$verb\`; ./build.sh --help says what there is" ;;
+  esac
+  [ $# -eq 1 ] || fail "\`$verb\` does not take \`${*:2}\`; ./build.sh --help says what there is"
+
+  # These would move cargo's output away from where it is looked for below.
+  unset CARGO_BUILD_TARGET
+  set_up
+  if [ "$verb" = test ]; then
+    run_tests
+    return
+  fi
+  heading "wasm module"
+  build_wasm
+  heading "site"
+  build_site
+  say "the site is in dist/"
+  if [ "$verb" = serve ]; then exec node www/server.mjs --root dist ${port[@]+"${port[@]}"}; fi
+}
+
+main "$@"
