@@ -226,7 +226,10 @@ main() {
       ;;
     serve)
       if [ "${2:-}" = --port ]; then
-        [[ ${3:-} =~ ^[0-9]+$ ]] || fail "--port needs a number"
+        # Said before anything is built; the server says whether the port is free.
+        if ! [[ ${3:-} =~ ^[0-9]{1,5}$ ]] || [ "$((10#$3))" -gt 65535 ]; then
+          fail "--port needs a whole number from 0 to 65535"
+        fi
         port=(--port "$3")
         set -- serve
       fi

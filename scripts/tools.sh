@@ -161,7 +161,7 @@ require_node() {
   fi
   if is_at_least "$(node_version)" "$NODE_MINIMUM"; then return; fi
   say "node $(node_version) is too old; installing node $NODE_FROM_NPM from npm into $folder"
-  npm install --silent --prefix "$folder" "node@$NODE_FROM_NPM" || fail "Node $NODE_MINIMUM or newer is needed: install it from https://nodejs.org"
+  npm install --loglevel=error --no-audit --no-fund --prefix "$folder" "node@$NODE_FROM_NPM" || fail "Node $NODE_MINIMUM or newer is needed: install it from https://nodejs.org"
   PATH="$PWD/$folder/node_modules/.bin:$PATH"
   hash -r
   is_at_least "$(node_version)" "$NODE_MINIMUM" || fail "Node $NODE_MINIMUM or newer is needed: install it from https://nodejs.org"
