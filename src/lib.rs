@@ -12,3 +12,5 @@ pub mod models;
 pub mod nn;
 pub mod preprocess;
 pub mod train;
+#[cfg(feature = "web")]
+pub mod web;

@@ -1,0 +1,151 @@
+//! Bindings for the browser: conversion and nothing else.
+//!
+//! What crosses is bytes, numbers and JSON; no tensor does. Every failure arrives in JavaScript as an `Error` whose
+//! `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its message goes to the
+//! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
+
+use js_sys::{JsString, Reflect};
+use wasm_bindgen::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::formats::ModelCard;
+use crate::image::{Limits, Radiograph, decode, from_rgba};
+use crate::preprocess::Preprocess;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(message: &str);
+}
+
+/// Sends what a panic says to the console; without it only `unreachable` would be heard.
+#[wasm_bindgen(start)]
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
+}
+
+/// A decoded film, in the module's memory until `free()`.
+#[wasm_bindgen]
+pub struct Film(Radiograph);
+
+#[wasm_bindgen]
+impl Film {
+    /// Decodes an image file under the default [`Limits`].
+    pub fn decode(bytes: &[u8]) -> Result<Film, JsValue> {
+        decode(bytes, &Limits::default()).map(Film).map_err(thrown)
+    }
+
+    /// Takes the pixels of an `ImageData`.
+    #[wasm_bindgen(js_name = fromRgba)]
+    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Film, JsValue> {
+        from_rgba(width, height, rgba).map(Film).map_err(thrown)
+    }
+
+    /// Width in pixels, upright.
+    #[wasm_bindgen(getter)]
+    pub fn width(&self) -> u32 {
+        self.0.width() as u32
+    }
+
+    /// Height in pixels, upright.
+    #[wasm_bindgen(getter)]
+    pub fn height(&self) -> u32 {
+        self.0.height() as u32
+    }
+
+    /// The film as it is judged, reduced until no side is longer than `max_side` pixels.
+    pub fn preview(&self, max_side: u32) -> Result<Preview, JsValue> {
+        preview(&self.0, max_side as usize).map_err(thrown)
+    }
+}
+
+/// Pixels for a canvas.
+#[wasm_bindgen]
+pub struct Preview {
+    width: u32,
+    height: u32,
+    rgba: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Preview {
+    /// Width in pixels.
+    #[wasm_bindgen(getter)]
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    #[wasm_bindgen(getter)]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// A copy of the pixels, row-major `[height, width, 4]`, opaque greys.
+    #[wasm_bindgen(getter)]
+    pub fn rgba(&self) -> Vec<u8> {
+        self.rgba.clone()
+    }
+}
+
+/// A model, ready to judge films.
+#[wasm_bindgen]
+pub struct Classifier(crate::classifier::Classifier);
+
+#[wasm_bindgen]
+impl Classifier {
+    /// `model.json`, checked, as JSON again: what it names may be fetched.
+    #[wasm_bindgen(js_name = readCard)]
+    pub fn read_card(card: &str) -> Result<String, JsValue> {
+        let card = ModelCard::from_json(card.as_bytes()).map_err(thrown)?;
+        Ok(String::from_utf8_lossy(&card.to_json()).into_owned())
+    }
+
+    /// Throws `weights-mismatch` unless `stored`, the weights file as downloaded, is the one the card describes.
+    pub fn verify(card: &str, stored: &[u8]) -> Result<(), JsValue> {
+        ModelCard::from_json(card.as_bytes()).and_then(|card| card.verify(stored)).map_err(thrown)
+    }
+
+    /// Builds the network of `card` from its weights, unpacked.
+    #[wasm_bindgen(constructor)]
+    pub fn new(card: &str, safetensors: &[u8]) -> Result<Classifier, JsValue> {
+        ModelCard::from_json(card.as_bytes())
+            .and_then(|card| crate::classifier::Classifier::new(card, safetensors))
+            .map(Classifier)
+            .map_err(thrown)
+    }
+
+    /// Judges a film: a `Prediction` as JSON.
+    pub fn classify(&self, film: &Film) -> Result<String, JsValue> {
+        let prediction = self.0.classify(&film.0).map_err(thrown)?;
+        serde_json::to_string(&prediction).map_err(|error| JsError::from(error).into())
+    }
+}
+
+/// Greys of `film` for a canvas, its longer side at most `max_side` pixels.
+fn preview(film: &Radiograph, max_side: usize) -> Result<Preview> {
+    let (height, width) = (film.height(), film.width());
+    let longer = height.max(width);
+    let fit = |side: usize| if longer > max_side { (side * max_side).div_ceil(longer) } else { side };
+    let (height, width) = (fit(height), fit(width));
+    let reduced;
+    let luma = if longer > max_side {
+        reduced = Preprocess::new(1, height, width).prepare(film)?;
+        &reduced
+    } else {
+        film.luma()
+    };
+    let rgba = luma.iter().flat_map(|&value| {
+        let grey = (value * 255.0).round() as u8;
+        [grey, grey, grey, 255]
+    });
+    Ok(Preview { width: width as u32, height: height as u32, rgba: rgba.collect() })
+}
+
+/// `error` as a JavaScript `Error` with its `kind`.
+fn thrown(error: Error) -> JsValue {
+    let value = js_sys::Error::new(&error.to_string());
+    // Fails on objects that are not extensible only; without a kind the page calls it internal.
+    let _ = Reflect::set(&value, &JsString::from("kind"), &JsString::from(error.kind()));
+    value.into()
+}

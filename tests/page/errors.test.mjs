@@ -1,0 +1,121 @@
+// What is dropped, pasted or picked and is no film: a sentence that says what to do, and the next good film works.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, afterEach, test } from 'node:test';
+
+import { drop, dropTransfer, event, judge, launch, picture, predict, ready, site, watched } from './support.mjs';
+
+let browser, server, opened;
+before(async () => ([browser, server] = await Promise.all([launch(), site()])));
+after(() => Promise.all([browser?.close(), server?.close()]));
+beforeEach(async () => {
+  opened = await watched(browser);
+  await opened.page.goto(server.url);
+  await ready(opened.page);
+});
+afterEach(() => opened.context.close());
+
+/** The sentence on the screen. */
+const sentence = (page) => page.locator('[part=error] .sentence').innerText();
+
+test('each broken file gets its sentence and the kind the command line gives, and the next good film is judged', async () => {
+  const { page, complaints } = opened;
+  const sentences = {
+    'broken/text.png': /Export the film as PNG/,
+    'broken/page.jpg': /Export the film as PNG/,
+    'broken/truncated-film.png': /damaged or incomplete.*Export or copy it again/,
+    'broken/truncated-film.jpg': /damaged or incomplete/,
+    'broken/claims-60000.png': /too many pixels.*Save a copy/,
+    'broken/claims-256-megapixels.png': /too many pixels/,
+    'broken/one-pixel.png': /too small.*original size/,
+  };
+  const files = Object.keys(sentences).map(picture);
+  const said = await predict(files.map(({ path }) => path));
+  for (const [i, expected] of Object.values(sentences).entries()) {
+    const answer = await judge(page, files[i]);
+    // A decoder may make a film of what is left of a file; then both have to.
+    assert.equal(answer.error?.kind, said[i].error?.kind, files[i].name);
+    if (said[i].error === null) continue;
+    assert.match(await sentence(page), expected, files[i].name);
+    assert.equal((await judge(page, picture('film.png'))).result?.refused, null, `after ${files[i].name}`);
+    assert.equal(await page.locator('[part=error]').count(), 0);
+  }
+  assert.deepEqual(complaints, []);
+});
+
+test('an empty file is called empty', async () => {
+  const answer = await judge(opened.page, { name: 'empty.png', bytes: new Uint8Array() });
+  assert.equal(answer.error.kind, 'empty-file');
+  assert.match(await sentence(opened.page), /is empty.*copy the film again/);
+});
+
+test('a file beyond 64 MiB is refused before it is read', async () => {
+  const { page } = opened;
+  await page.evaluate(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([new Uint8Array(64 * 2 ** 20 + 1)], 'huge.png'));
+    document.querySelector('xray-classifier').accept(transfer);
+  });
+  assert.equal((await event(page, 'roentgen-error')).error.kind, 'too-many-bytes');
+  assert.match(await sentence(page), /too big.*JPEG or PNG/);
+});
+
+test('of several files the first is judged and the page says so', async () => {
+  const { page } = opened;
+  await drop(page, [picture('film.jpg'), picture('film.png'), picture('film.tif')]);
+  assert.equal((await event(page, 'roentgen-result')).name, 'film.jpg');
+  assert.match(await page.locator('.note').innerText(), /2 more files were left out/);
+});
+
+test('dropped text is called text', async () => {
+  const { page } = opened;
+  const transfer = await page.evaluateHandle(() => {
+    const transfer = new DataTransfer();
+    transfer.setData('text/plain', 'an X-ray');
+    return transfer;
+  });
+  await dropTransfer(page, transfer);
+  assert.equal((await event(page, 'roentgen-error')).error.kind, 'no-picture');
+  assert.match(await sentence(page), /text or a link.*drop the file/);
+});
+
+test('a dropped folder is called a folder', async () => {
+  const { page, context } = opened;
+  const folder = mkdtempSync(join(tmpdir(), 'films-'));
+  writeFileSync(join(folder, 'film.png'), picture('film.png').bytes);
+  // Scripts cannot make a folder's DataTransfer; the browser's own drag can.
+  const session = await context.newCDPSession(page);
+  const data = { items: [], files: [folder], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    await session.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+  }
+  assert.equal((await event(page, 'roentgen-error')).error.kind, 'folder');
+  assert.match(await sentence(page), /folder.*drop one film/);
+  rmSync(folder, { recursive: true });
+});
+
+test('a pasted picture is judged; a clipboard without one gets a sentence; a text field keeps its paste', async () => {
+  const { page } = opened;
+  const paste = (target, bytes) =>
+    page.evaluate(
+      ([target, base64]) => {
+        const clipboardData = new DataTransfer();
+        if (base64 === undefined) clipboardData.setData('text/plain', 'film.png');
+        else clipboardData.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], 'image.png', { type: 'image/png' }));
+        const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, composed: true, cancelable: true });
+        document.querySelector(target).dispatchEvent(event);
+        return event.defaultPrevented;
+      },
+      [target, bytes && Buffer.from(bytes).toString('base64')],
+    );
+  await paste('body', picture('film.png').bytes);
+  assert.equal((await event(page, 'roentgen-result')).name, 'image.png');
+  await paste('body');
+  assert.equal((await event(page, 'roentgen-error')).error.kind, 'no-picture');
+  assert.match(await sentence(page), /clipboard holds no picture/);
+  await page.evaluate(() => document.body.append(document.createElement('textarea')));
+  assert.equal(await paste('textarea'), false);
+});

@@ -1,0 +1,174 @@
+// What every page test needs: the built site served as users get it, a browser, and a page that is watched.
+
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { serve } from '../../www/server.mjs';
+
+// The browser's driver is installed with the page, not with the tests beside it.
+const { chromium } = createRequire(new URL('../../www/package.json', import.meta.url))('playwright-core');
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const root = join(here, '../..');
+export const dist = join(root, 'dist');
+export const model = join(dist, 'models/scratch-cnn');
+const pictures = join(root, 'tests/fixtures/images');
+
+/** A synthetic picture of tests/fixtures/images, as `drop` takes it. */
+export function picture(name) {
+  const types = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', tif: 'image/tiff', bmp: 'image/bmp', webp: 'image/webp' };
+  const path = join(pictures, name);
+  return { name: name.split('/').at(-1), type: types[name.split('.').at(-1)] ?? '', bytes: readFileSync(path), path };
+}
+
+/** The browser, without its own errands on the network. */
+export async function launch() {
+  const candidates = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+  const executablePath = candidates.find((path) => path !== undefined && existsSync(path));
+  if (executablePath === undefined) throw new Error('no Chromium found; name one in CHROMIUM');
+  return chromium.launch({
+    executablePath,
+    args: [
+      // Root, as in a container, has no user namespace to make a sandbox of.
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+    ],
+  });
+}
+
+/** The built site on a free port. */
+export function site() {
+  return serve({ root: dist, port: 0 });
+}
+
+/**
+ * A server that passes on what another one says, after `change` had its way with it.
+ *
+ * @param {string} url of the other server
+ * @param {(path: string, answer: {status: number, headers: Record<string, string>, body: Buffer, broken: boolean}) => void} change
+ *   alters `answer` in place; `broken` drops the connection half way through the body
+ * @param {string} folder where the other server's files lie on this one
+ */
+export async function altered(url, change, folder = '') {
+  const server = createServer(async (request, response) => {
+    if (!request.url.startsWith(`${folder}/`)) return response.writeHead(404).end();
+    const original = await fetch(new URL(request.url.slice(folder.length), url));
+    const { 'content-length': _, connection, 'keep-alive': __, ...headers } = Object.fromEntries(original.headers);
+    const body = Buffer.from(await original.arrayBuffer());
+    const answer = { status: original.status, headers, body, broken: false };
+    change(request.url, answer);
+    response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length });
+    if (!answer.broken) return response.end(answer.body);
+    response.write(answer.body.subarray(0, answer.body.length / 2));
+    setTimeout(() => response.destroy(), 100);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/**
+ * A page in a context of its own (nothing cached), with everything it asks for, says and breaks on record.
+ *
+ * `requests` holds addresses in order; `complaints` console errors and warnings, uncaught errors, policy violations and
+ * failed requests.
+ */
+export async function watched(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  const page = await context.newPage();
+  const requests = [];
+  const complaints = [];
+  // On the context: a worker's requests belong to it, not to the page.
+  context.on('request', (request) => requests.push(request.url()));
+  context.on('requestfailed', (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+    window.roentgenEvents = [];
+    for (const type of ['roentgen-ready', 'roentgen-result', 'roentgen-error']) {
+      document.addEventListener(type, ({ detail }) => {
+        const error = detail.error && { kind: detail.error.kind, message: detail.error.message, detail: detail.error.detail };
+        window.roentgenEvents.push({ type, ...detail, error });
+      });
+    }
+  });
+  return { context, page, requests, complaints };
+}
+
+/** Waits until the model is there. */
+export async function ready(page) {
+  await event(page, 'roentgen-ready');
+}
+
+/** The `n`th event of a type so far, counted from 0; waits for it. */
+export async function event(page, type, n = 0) {
+  const handle = await page.waitForFunction(
+    ([type, n]) => window.roentgenEvents?.filter((event) => event.type === type)[n],
+    [type, n],
+    { timeout: 60_000 },
+  );
+  return handle.jsonValue();
+}
+
+/** How many events of a type there were. */
+export function count(page, type) {
+  return page.evaluate((type) => window.roentgenEvents.filter((event) => event.type === type).length, type);
+}
+
+/**
+ * Drops files on what `selector` names, as a hand does: dragover, then drop.
+ *
+ * @param {{name: string, type?: string, bytes: Uint8Array}[]} files
+ */
+export async function drop(page, files, selector = 'xray-classifier') {
+  const carried = files.map(({ name, type = '', bytes }) => ({ name, type, base64: Buffer.from(bytes).toString('base64') }));
+  const transfer = await page.evaluateHandle(async (carried) => {
+    const transfer = new DataTransfer();
+    for (const { name, type, base64 } of carried) {
+      transfer.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
+    }
+    return transfer;
+  }, carried);
+  await dropTransfer(page, transfer, selector);
+}
+
+/** Drops any DataTransfer. */
+export async function dropTransfer(page, transfer, selector = 'xray-classifier') {
+  await page.dispatchEvent(selector, 'dragover', { dataTransfer: transfer });
+  await page.dispatchEvent(selector, 'drop', { dataTransfer: transfer });
+}
+
+/** Drops one file and gives the event that answers it. */
+export async function judge(page, file) {
+  const [results, errors] = [await count(page, 'roentgen-result'), await count(page, 'roentgen-error')];
+  await drop(page, [file]);
+  return Promise.race([event(page, 'roentgen-result', results), event(page, 'roentgen-error', errors)]);
+}
+
+/** What the command-line tool says of files: its JSON lines, in order. */
+export async function predict(files) {
+  const tool = process.env.ROENTGEN ?? join(root, 'target/release/roentgen');
+  const { stdout } = await promisify(execFile)(tool, ['predict', '--model', model, '--json', ...files]).catch(
+    // It exits with 1 when one of the files could not be read; what it says of the others stands.
+    (error) => (error.code === 1 ? error : Promise.reject(error)),
+  );
+  return stdout.trim().split('\n').map((line) => JSON.parse(line));
+}

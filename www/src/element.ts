@@ -1,0 +1,286 @@
+/** `<xray-classifier>`: shows a film and what the classifier says of it. Registered in `define.ts`, not here. */
+
+import { LitElement, type PropertyValues } from 'lit';
+import { Client } from './client';
+import { InternalError, isAbort, RoentgenError } from './errors';
+import { modelFolder, type CallOptions } from './index';
+import type { State } from './state';
+import { styles } from './styles';
+import { take, takeFrom, type Taken } from './transfer';
+import type { Classification, Film, ModelCard } from './types';
+import { view } from './view';
+
+/** The model is loaded and checked. */
+export interface ReadyDetail {
+  card: ModelCard;
+}
+
+/** A film was judged, or refused with a reason. */
+export interface ResultDetail {
+  /** File name; empty for a Blob. */
+  name: string;
+  result: Classification;
+}
+
+/** The model did not load, or a film could not be judged. */
+export interface ErrorDetail {
+  /** File name; empty when it is not about a film. */
+  name: string;
+  error: RoentgenError;
+}
+
+/** The element's own events. They bubble and leave shadow trees. */
+export interface XrayClassifierEventMap {
+  'roentgen-ready': CustomEvent<ReadyDetail>;
+  'roentgen-result': CustomEvent<ResultDetail>;
+  'roentgen-error': CustomEvent<ErrorDetail>;
+}
+
+/**
+ * A classifier for films that are dropped on it, pasted, picked, or given to {@link XrayClassifier.classify}.
+ *
+ * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `panel`,
+ * `label`, `scores`, `bar`, `time`, `refusal`, `error`, `progress`, `button`, `caution`.
+ *
+ * @fires roentgen-ready - {@link ReadyDetail}
+ * @fires roentgen-result - {@link ResultDetail}
+ * @fires roentgen-error - {@link ErrorDetail}
+ */
+export class XrayClassifier extends LitElement {
+  static override styles = styles;
+  static override properties = { model: { type: String, reflect: true } };
+
+  declare model: string | null;
+
+  #state: State = {
+    loading: { phase: 'loading', progress: undefined },
+    judgement: { phase: 'none' },
+    name: '',
+    film: undefined,
+    others: 0,
+    dragging: false,
+  };
+  #client: Client | undefined;
+  /** Ends everything under way: the element is taken out, or gets another model. */
+  #life = new AbortController();
+  /** Ends the film under way. */
+  #job = new AbortController();
+  /** The last film, for another try. */
+  #file: Blob | ImageData | undefined;
+  #drawn: Film | undefined;
+
+  constructor() {
+    super();
+    this.model = null;
+  }
+
+  /** The model's card once it is loaded. */
+  get card(): ModelCard | undefined {
+    return this.#state.loading.phase === 'ready' ? this.#state.loading.card : undefined;
+  }
+
+  /**
+   * Judges one film and shows it. A film under way is given up: its promise rejects with an AbortError.
+   *
+   * @throws {@link RoentgenError}; the signal's reason when aborted
+   */
+  async classify(file: Blob | ImageData, options: CallOptions = {}): Promise<Classification> {
+    return this.#judge({ file, others: 0 }, options.signal);
+  }
+
+  /** Judges the first film of a drop that landed elsewhere on the page. */
+  accept(transfer: DataTransfer): void {
+    this.#take(take(transfer, 'drop'));
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#life = new AbortController();
+    const { signal } = this.#life;
+    this.addEventListener('dragover', this.#onDragOver, { signal });
+    this.addEventListener('dragleave', this.#onDragLeave, { signal });
+    this.addEventListener('drop', this.#onDrop, { signal });
+    // On the document: without a focused field that is where a paste arrives.
+    document.addEventListener('paste', this.#onPaste, { signal });
+    if (this.hasUpdated) void this.#load();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#life.abort();
+    this.#job.abort();
+    this.#client?.close();
+    this.#client = undefined;
+    if (this.#state.judgement.phase === 'reading' || this.#state.judgement.phase === 'judging') {
+      this.#show({ judgement: { phase: 'none' }, film: undefined });
+    }
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has('model') || !this.isConnected) return;
+    // What was judged by another model goes with it.
+    this.#show({ judgement: { phase: 'none' }, film: undefined, name: '', others: 0 });
+    void this.#load();
+  }
+
+  protected override render() {
+    return view(this.#state, {
+      choose: () => this.renderRoot.querySelector('input')?.click(),
+      picked: (event) => this.#onPicked(event.target as HTMLInputElement),
+      retry: () => void this.#retry(),
+    });
+  }
+
+  protected override update(changed: PropertyValues<this>): void {
+    const focused = this.shadowRoot?.activeElement;
+    super.update(changed);
+    // A button that went away with its state takes the focus with it: it moves on rather than back to the page's start.
+    if (focused instanceof HTMLElement && !focused.isConnected) {
+      this.renderRoot.querySelector<HTMLElement>('.foot button')?.focus();
+    }
+    this.#draw();
+  }
+
+  #draw(): void {
+    const { film } = this.#state;
+    if (film === undefined || film === this.#drawn) return;
+    this.#drawn = film;
+    const canvas = this.renderRoot.querySelector('canvas');
+    if (canvas === null) return;
+    canvas.width = film.bitmap.width;
+    canvas.height = film.bitmap.height;
+    // Closes the bitmap too.
+    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(film.bitmap);
+  }
+
+  async #load(): Promise<void> {
+    this.#client?.close();
+    this.#client = undefined;
+    const { signal } = this.#life;
+    this.#show({ loading: { phase: 'loading', progress: undefined } });
+    try {
+      const folder = modelFolder(this.model ?? '');
+      const client = new Client();
+      this.#client = client;
+      const card = await client.open(folder, {
+        signal,
+        onProgress: (progress) => {
+          if (this.#client === client && this.#state.loading.phase === 'loading') {
+            this.#show({ loading: { phase: 'loading', progress } });
+          }
+        },
+      });
+      this.#show({ loading: { phase: 'ready', card } });
+      this.#emit('roentgen-ready', { card });
+    } catch (cause) {
+      if (isAbort(cause)) return;
+      const error = typed(cause);
+      this.#show({ loading: { phase: 'failed', error } });
+      this.#emit('roentgen-error', { name: '', error });
+    }
+  }
+
+  async #judge({ file, others }: Taken, signal?: AbortSignal): Promise<Classification> {
+    this.#job.abort();
+    const job = new AbortController();
+    this.#job = job;
+    const either = signal === undefined ? job.signal : AbortSignal.any([job.signal, signal]);
+    const name = file instanceof File ? file.name : '';
+    this.#file = file;
+    this.#show({ name, others, film: undefined, judgement: { phase: 'reading' } });
+    // The first update is what begins to load the model.
+    if (!this.hasUpdated) await this.updateComplete;
+    // A worker that broke down on the last film, or a model that did not load, gets another chance with this one.
+    const usable = this.#client?.closed === false && this.#state.loading.phase !== 'failed';
+    if (!usable && this.isConnected) void this.#load();
+    try {
+      if (this.#client === undefined) throw this.#state.loading.phase === 'failed' ? this.#state.loading.error : absent();
+      const result = await this.#client.classify(file, {
+        signal: either,
+        onFilm: (film) => this.#show({ film, judgement: { phase: 'judging' } }),
+      });
+      this.#show({ judgement: { phase: 'judged', result } });
+      this.#emit('roentgen-result', { name, result });
+      return result;
+    } catch (cause) {
+      if (isAbort(cause) || either.aborted) {
+        // A newer film has the stage already; only a caller's own abort leaves it empty.
+        if (this.#job === job) this.#show({ judgement: { phase: 'none' }, film: undefined, name: '' });
+        throw cause;
+      }
+      const error = typed(cause);
+      this.#show({ judgement: { phase: 'failed', error } });
+      this.#emit('roentgen-error', { name, error });
+      throw error;
+    }
+  }
+
+  /** Judges what a person handed over; what goes wrong is on the screen, so nobody waits for the promise. */
+  #take(taken: Taken | RoentgenError | undefined): void {
+    if (taken === undefined) return;
+    if (taken instanceof RoentgenError) {
+      this.#job.abort();
+      this.#job = new AbortController();
+      this.#file = undefined;
+      this.#show({ name: '', others: 0, film: undefined, judgement: { phase: 'failed', error: taken } });
+      this.#emit('roentgen-error', { name: '', error: taken });
+      return;
+    }
+    this.#judge(taken).catch(() => {});
+  }
+
+  async #retry(): Promise<void> {
+    const file = this.#file;
+    const again = this.#state.judgement.phase === 'failed' && file !== undefined;
+    if (again) this.#take({ file, others: this.#state.others });
+    else await this.#load();
+  }
+
+  #onDragOver = (event: DragEvent): void => {
+    event.preventDefault();
+    if (event.dataTransfer !== null) event.dataTransfer.dropEffect = 'copy';
+    if (!this.#state.dragging) this.#show({ dragging: true });
+  };
+
+  #onDragLeave = (event: DragEvent): void => {
+    if (!(event.relatedTarget instanceof Node && this.contains(event.relatedTarget))) this.#show({ dragging: false });
+  };
+
+  #onDrop = (event: DragEvent): void => {
+    event.preventDefault();
+    this.#show({ dragging: false });
+    if (event.dataTransfer !== null) this.accept(event.dataTransfer);
+  };
+
+  #onPaste = (event: ClipboardEvent): void => {
+    // Another element took it, or it belongs to a field that text is written in.
+    const target = event.composedPath()[0];
+    const field = target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea'));
+    if (event.defaultPrevented || field || event.clipboardData === null) return;
+    event.preventDefault();
+    this.#take(take(event.clipboardData, 'paste'));
+  };
+
+  #onPicked(input: HTMLInputElement): void {
+    this.#take(takeFrom(input.files ?? []));
+    // So that picking the same file again is a change again.
+    input.value = '';
+  }
+
+  #show(change: Partial<State>): void {
+    this.#state = { ...this.#state, ...change };
+    this.requestUpdate();
+  }
+
+  #emit<K extends keyof XrayClassifierEventMap>(type: K, detail: XrayClassifierEventMap[K]['detail']): void {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+  }
+}
+
+function typed(cause: unknown): RoentgenError {
+  return cause instanceof RoentgenError ? cause : new InternalError(String(cause));
+}
+
+function absent(): DOMException {
+  return new DOMException('the element is not in a page', 'AbortError');
+}

@@ -1,0 +1,241 @@
+/**
+ * Everything that can go wrong, one class a kind. The kinds of the Rust core keep their names (`Error::kind()`); the rest
+ * belong to the page. `message` is a sentence for whoever sits in front of it and says what to do; `detail` is the
+ * technical cause, with its numbers.
+ */
+
+/** Base of all errors of this package: `kind` tells them apart, also where `instanceof` does not reach. */
+export class RoentgenError extends Error {
+  constructor(
+    /** Stable, kebab case. */
+    readonly kind: string,
+    message: string,
+    /** The technical cause; empty when `message` says it all. */
+    readonly detail = '',
+  ) {
+    super(message);
+    this.name = new.target.name;
+  }
+
+  /** Whether doing the same again can help: the connection failed, not the film or the model. */
+  get retryable(): boolean {
+    return false;
+  }
+}
+
+/** The file is no picture, or of a format that is not read here. */
+export class UnknownFormatError extends RoentgenError {
+  constructor(detail = '') {
+    super(
+      'unknown-format',
+      'This file is not a picture that can be read here. Export the film as PNG, JPEG, TIFF, WebP, BMP or GIF and try that file. A DICOM film has to be exported too.',
+      detail,
+    );
+  }
+}
+
+/** The picture breaks the rules of its format or ends early. */
+export class DamagedError extends RoentgenError {
+  constructor(detail = '') {
+    super('damaged', 'This picture is damaged or incomplete. Export or copy it again and try the new file.', detail);
+  }
+}
+
+/** More pixels than is safe to open in a browser tab. */
+export class TooLargeError extends RoentgenError {
+  constructor(detail = '') {
+    super('too-large', 'This picture has too many pixels. Save a copy with at most 4,000 pixels a side and try that.', detail);
+  }
+}
+
+/** More bytes than are read. */
+export class TooManyBytesError extends RoentgenError {
+  constructor(detail = '') {
+    super('too-many-bytes', 'This file is too big. Save the film as JPEG or PNG and try that file.', detail);
+  }
+}
+
+/** Too few pixels to judge. */
+export class TooSmallError extends RoentgenError {
+  constructor(detail = '') {
+    super('too-small', 'This picture is too small to judge. Use the film in its original size, not a thumbnail.', detail);
+  }
+}
+
+/** The file has no bytes. */
+export class EmptyFileError extends RoentgenError {
+  constructor() {
+    super('empty-file', 'This file is empty. Export or copy the film again and try the new file.');
+  }
+}
+
+/** The file vanished or may not be read. */
+export class UnreadableFileError extends RoentgenError {
+  constructor(detail = '') {
+    super('unreadable-file', 'The browser could not read this file. Check that it is still there and choose it again.', detail);
+  }
+}
+
+/** A folder was dropped. */
+export class FolderError extends RoentgenError {
+  constructor() {
+    super('folder', 'This is a folder. Open it and drop one film from inside.');
+  }
+}
+
+/** Something was dropped or pasted that holds no file: text, a link. */
+export class NoPictureError extends RoentgenError {
+  constructor(how: 'drop' | 'paste') {
+    super(
+      'no-picture',
+      how === 'drop'
+        ? 'What you dropped is text or a link, not a file. Save the picture first, then drop the file.'
+        : 'The clipboard holds no picture. Copy the picture itself, not its name or address, and paste again.',
+    );
+  }
+}
+
+/** The element has no `model` attribute. */
+export class NoModelError extends RoentgenError {
+  constructor() {
+    super(
+      'no-model',
+      'No model is named. Give the element a model attribute with the address of a model folder, such as model="models/scratch-cnn/".',
+    );
+  }
+}
+
+/** A file of the classifier could not be fetched. */
+export class NetworkError extends RoentgenError {
+  constructor(
+    readonly url: string,
+    /** HTTP status, or undefined when no answer came or it broke off. */
+    readonly status: number | undefined,
+    detail = '',
+  ) {
+    super(
+      'network',
+      status === undefined
+        ? `The connection failed while loading ${url}. Check the network, then try again.`
+        : status === 404
+          ? `Nothing was found at ${url} (404). Check the address of the model, then try again.`
+          : `The server answered ${status} for ${url}. Wait a moment, then try again.`,
+      detail,
+    );
+  }
+
+  override get retryable(): boolean {
+    return true;
+  }
+}
+
+/** The weights are not those that the model card describes. */
+export class WeightsMismatchError extends RoentgenError {
+  constructor(detail = '') {
+    super(
+      'weights-mismatch',
+      'The downloaded weights are not the ones this model was published with: they were altered or cut short on the way. Nothing will be judged with them. Try again; if it happens again, tell whoever runs this site.',
+      detail,
+    );
+  }
+
+  // A download that was cut short comes through the next time.
+  override get retryable(): boolean {
+    return true;
+  }
+}
+
+/** `model.json` or the weights make no sense to this version. */
+export class ModelError extends RoentgenError {
+  constructor(kind: string, detail = '') {
+    super(kind, 'This model cannot be used: its files do not fit this version of the classifier. Tell whoever runs this site.', detail);
+  }
+}
+
+/** The page around the element does not let its worker start. */
+export class WorkerBlockedError extends RoentgenError {
+  constructor(detail = '') {
+    super(
+      'worker-blocked',
+      'This site does not let the classifier start its worker. Serve its files from this site, or allow worker-src blob: in the site’s Content-Security-Policy.',
+      detail,
+    );
+  }
+}
+
+/** The browser cannot run the WebAssembly module. */
+export class UnsupportedBrowserError extends RoentgenError {
+  constructor(detail = '') {
+    super(
+      'unsupported-browser',
+      'This browser is too old for the classifier. Update it, or use a current Chrome, Edge, Firefox or Safari.',
+      detail,
+    );
+  }
+}
+
+/** A bug of ours, or memory ran out. The worker is started anew for the next film. */
+export class InternalError extends RoentgenError {
+  constructor(detail = '') {
+    super(
+      'internal',
+      'The classifier stopped unexpectedly, perhaps for lack of memory. Close other tabs and try again, or try a smaller copy of the film.',
+      detail,
+    );
+  }
+
+  override get retryable(): boolean {
+    return true;
+  }
+}
+
+/** An error as it crosses from the worker: structured clone would keep the message only. */
+export interface Failure {
+  kind: string;
+  detail: string;
+  url?: string | undefined;
+  status?: number | undefined;
+}
+
+/** The error of its kind. A kind this version does not know is an {@link InternalError}. */
+export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
+  switch (kind) {
+    case 'unknown-format':
+      return new UnknownFormatError(detail);
+    case 'damaged':
+      return new DamagedError(detail);
+    case 'too-large':
+    case 'too-many-pixels':
+      return new TooLargeError(detail);
+    case 'too-many-bytes':
+      return new TooManyBytesError(detail);
+    case 'too-small':
+      return new TooSmallError(detail);
+    case 'empty-file':
+      return new EmptyFileError();
+    case 'unreadable-file':
+      return new UnreadableFileError(detail);
+    case 'network':
+      return new NetworkError(url ?? '', status, detail);
+    case 'weights-mismatch':
+      return new WeightsMismatchError(detail);
+    case 'model-card':
+    case 'unknown-architecture':
+    case 'weights':
+    case 'tensor-missing':
+    case 'tensor-shape':
+    case 'config':
+      return new ModelError(kind, detail);
+    case 'unsupported-browser':
+      return new UnsupportedBrowserError(detail);
+    case 'worker-blocked':
+      return new WorkerBlockedError(detail);
+    default:
+      return new InternalError(`${kind}: ${detail}`);
+  }
+}
+
+/** Whether `reason` is what an AbortSignal threw: not an error, the caller wanted it. */
+export function isAbort(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'AbortError';
+}

@@ -1,0 +1,81 @@
+/**
+ * Classifies chest X-rays on this device: the programmatic entry of the npm package `roentgen`.
+ *
+ * ```ts
+ * import { createClassifier } from 'roentgen';
+ *
+ * const classifier = await createClassifier({ model: '/models/scratch-cnn/' });
+ * const { label, score } = await classifier.classify(file);
+ * ```
+ *
+ * The model is fetched once; the films given to `classify` go nowhere. Not a medical device.
+ */
+
+import { Client, type CallOptions } from './client';
+import { NoModelError } from './errors';
+import type { Classification, Film, ModelCard, Progress } from './types';
+
+export * from './errors';
+export type * from './types';
+export type { CallOptions } from './client';
+
+/** Where the model is and what to do while it loads. */
+export interface ClassifierOptions extends CallOptions {
+  /** Address of a model folder, absolute or relative to the page; it holds `model.json` and the weights. */
+  model: string | URL;
+  /** Called as the weights arrive. */
+  onProgress?: (progress: Progress) => void;
+}
+
+/** What `classify` takes besides the film. */
+export interface ClassifyOptions extends CallOptions {
+  /** Called with the film as it was decoded, before it is judged: what is shown is what is judged. */
+  onFilm?: (film: Film) => void;
+}
+
+/** A model, ready in a worker of its own. */
+export interface RoentgenClassifier {
+  /** What the model is and how good it is. */
+  readonly card: ModelCard;
+  /**
+   * Judges one film: a PNG, JPEG, TIFF, WebP, BMP or GIF file, or the pixels of a canvas. Calls run one after the other.
+   *
+   * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
+   */
+  classify(image: Blob | ImageData, options?: ClassifyOptions): Promise<Classification>;
+  /** Ends the worker; a call under way rejects with an AbortError. */
+  close(): void;
+}
+
+/**
+ * A classifier with the model loaded and checked against its SHA-256.
+ *
+ * @throws RoentgenError, `network` and `weights-mismatch` among its kinds; the signal's reason when aborted
+ */
+export async function createClassifier({ model, signal, onProgress }: ClassifierOptions): Promise<RoentgenClassifier> {
+  const client = new Client();
+  try {
+    const card = await client.open(modelFolder(model), { signal, onProgress });
+    return {
+      card,
+      classify: (image, options = {}) => client.classify(image, options),
+      close: () => client.close(),
+    };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/**
+ * The absolute address of a model folder, with the slash at its end that makes `model.json` lie inside.
+ *
+ * @throws {@link NoModelError} when `model` is empty or no address
+ */
+export function modelFolder(model: string | URL): URL {
+  const text = String(model).trim();
+  if (text === '' || !URL.canParse(text, document.baseURI)) throw new NoModelError();
+  const url = new URL(text, document.baseURI);
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}

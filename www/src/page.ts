@@ -1,0 +1,70 @@
+/** The page around the element: drops that miss it, the sample pictures, and what the model's card says. */
+
+import './define';
+import type { XrayClassifier } from './element';
+import { facts, gaps, samples, type Held } from './sections';
+import { render } from 'lit';
+
+/** One picture in `samples.json`, beside `model.json`. */
+interface Sample {
+  /** Address relative to the model folder. */
+  file: string;
+  class: string;
+  caption: string;
+  /** Training films averaged. */
+  n: number;
+}
+
+const element = document.querySelector<XrayClassifier>('xray-classifier');
+if (element !== null) {
+  element.addEventListener('roentgen-ready', ({ detail: { card } }) => {
+    section('knows-nothing-yet').hidden = true;
+    render(facts(card), section('knows'));
+    render(gaps(card), section('lacks'));
+  });
+  dropAnywhere(element);
+  void offerSamples(element);
+}
+
+/** A film let go beside the stage is judged all the same; the browser would leave the page and open it. */
+function dropAnywhere(element: XrayClassifier): void {
+  window.addEventListener('dragover', (event) => event.preventDefault());
+  window.addEventListener('drop', (event) => {
+    if (event.defaultPrevented || event.dataTransfer === null) return;
+    event.preventDefault();
+    element.accept(event.dataTransfer);
+  });
+}
+
+/**
+ * Fetches the sample pictures now and keeps them, so that choosing one later asks for nothing; without `samples.json`
+ * there is no section.
+ */
+async function offerSamples(element: XrayClassifier): Promise<void> {
+  const folder = new URL(element.getAttribute('model') ?? '', document.baseURI);
+  const response = await fetch(new URL('samples.json', folder));
+  if (!response.ok) return;
+  const held = await Promise.all(
+    ((await response.json()) as Sample[]).map(async ({ file, caption, n, ...sample }): Promise<Held> => {
+      const bytes = await (await fetch(new URL(file, folder))).blob();
+      const picture = new File([bytes], caption, { type: bytes.type });
+      return { file: picture, pixels: await createImageBitmap(picture), name: sample.class, n };
+    }),
+  );
+  const choose = ({ file }: Held) => {
+    element.scrollIntoView({ block: 'nearest' });
+    // The element shows what goes wrong.
+    element.classify(file).catch(() => {});
+  };
+  const list = section('samples').querySelector('ul');
+  if (list === null || held.length === 0) return;
+  render(samples(held, choose), list);
+  list.querySelectorAll('canvas').forEach((canvas, i) => canvas.getContext('2d')?.drawImage(held[i]!.pixels, 0, 0));
+  section('samples').hidden = false;
+}
+
+function section(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`index.html has no #${id}`);
+  return found;
+}

@@ -1,0 +1,104 @@
+/** The page's sections that are written from the model's card and its sample pictures. */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import { area, count, interval, list, percent } from './format';
+import type { Evaluation, Interval, MetricsEntry, ModelCard, SourceAccuracy } from './types';
+
+/** A sample picture, fetched and decoded. */
+export interface Held {
+  /** Its name is the caption. */
+  file: File;
+  pixels: ImageBitmap;
+  /** The class whose films were averaged. */
+  name: string;
+  /** How many. */
+  n: number;
+}
+
+/** The sample pictures as buttons; their canvases are drawn by the caller. */
+export function samples(held: Held[], choose: (sample: Held) => void): TemplateResult[] {
+  return held.map(
+    (sample) => html`<li>
+      <button type="button" @click=${() => choose(sample)}>
+        <canvas width=${sample.pixels.width} height=${sample.pixels.height} aria-hidden="true"></canvas>
+        <span>${sample.name}<small>Average of ${count(sample.n)} films</small></span>
+      </button>
+    </li>`,
+  );
+}
+
+/** What the model tells apart and how well. */
+export function facts(card: ModelCard): TemplateResult {
+  const { height, width } = card.preprocess;
+  return html`
+    <p>
+      ${card.name}, version ${card.version}, tells apart ${list(card.classes)}. It looks at the film reduced to
+      ${width}\u00a0×\u00a0${height} pixels.
+    </p>
+    <p>${card.intended_use}</p>
+    ${card.metrics?.length ? measured(card.metrics) : html`<p>How often it is right has not been measured.</p>`}
+    <p class="quiet">Licence of the weights: ${card.licence}. Their SHA-256, checked before use:
+      <code>${card.weights.sha256.slice(0, 16)}…</code></p>
+  `;
+}
+
+/** What is known to go wrong. */
+export function gaps({ limitations }: ModelCard): TemplateResult | typeof nothing {
+  return limitations?.length ? html`<ul>${limitations.map((one) => html`<li>${one}</li>`)}</ul>` : nothing;
+}
+
+function measured(metrics: MetricsEntry[]): TemplateResult {
+  const grouped = metrics.some(({ evaluation }) => evaluation.accuracy_interval_by_group);
+  return html`
+    <div class="table" tabindex="0" role="region" aria-label="How often the model is right">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Films the model had not seen</th>
+            <th scope="col">Films</th>
+            <th scope="col">Right</th>
+            <th scope="col">95\u202f% interval</th>
+            <th scope="col">AUROC</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${metrics.map(({ data, split, evaluation }) => [
+            row(`${data}, ${split}`, evaluation, intervalOf(evaluation), auroc(evaluation), ''),
+            ...Object.entries(evaluation.by_source ?? {}).map(([source, part]) =>
+              row(`of these, ${source}`, part, part.accuracy_interval, '', 'part'),
+            ),
+          ])}
+        </tbody>
+      </table>
+    </div>
+    ${grouped
+      ? html`<p class="quiet">Intervals of whole sets resample patients, not films: films of one patient are alike.</p>`
+      : nothing}
+  `;
+}
+
+function row(
+  name: string,
+  { n, accuracy }: Evaluation | SourceAccuracy,
+  bounds: Interval,
+  auroc: string,
+  kind: string,
+): TemplateResult {
+  return html`<tr class=${kind}>
+    <th scope="row">${name}</th>
+    <td>${count(n)}</td>
+    <td>${percent(accuracy)}</td>
+    <td>${interval(bounds)}</td>
+    <td>${auroc}</td>
+  </tr>`;
+}
+
+function intervalOf({ accuracy_interval, accuracy_interval_by_group }: Evaluation): Interval {
+  return accuracy_interval_by_group ?? accuracy_interval;
+}
+
+/** The lowest area of all classes: with two they are equal, with more the weakest is the one to know. */
+function auroc({ auroc }: Evaluation): string {
+  const areas = Object.values(auroc).filter((value) => value !== null);
+  return areas.length === 0 ? '' : area(Math.min(...areas));
+}

@@ -1,0 +1,198 @@
+/** The element's templates: pure functions of its state. Every state is said in words; colour only repeats it. */
+
+import { html, nothing, svg, type TemplateResult } from 'lit';
+import type { RoentgenError } from './errors';
+import { bytesOf, count, duration, interval, list, percent, probability } from './format';
+import type { State } from './state';
+import type { Classification, ModelCard, Progress } from './types';
+
+/** What the view can ask the element to do. */
+export interface Actions {
+  choose(): void;
+  picked(event: Event): void;
+  retry(): void;
+}
+
+export function view(state: State, actions: Actions): TemplateResult {
+  return html`
+    <div class="frame" part="frame">
+      <div class="stage ${state.dragging ? 'dragging' : ''}" part="stage">
+        ${stage(state, actions)}
+        <div class="corners" aria-hidden="true"><i></i><i></i><i></i><i></i></div>
+      </div>
+      <section class="panel" part="panel" aria-label="Result" tabindex="-1">${panel(state, actions)}</section>
+      <p class="unseen" role="status" aria-live="polite">${announcement(state)}</p>
+      <input
+        type="file"
+        hidden
+        accept="image/*,.tif,.tiff"
+        @change=${(event: Event) => actions.picked(event)}
+      />
+    </div>
+  `;
+}
+
+/** What a screen reader is told when it changes. Errors speak for themselves: they are alerts. */
+export function announcement({ loading, judgement, name }: State): string {
+  const film = name === '' ? 'the film' : name;
+  switch (judgement.phase) {
+    case 'reading':
+      return loading.phase === 'loading' ? `Waiting for the model, then reading ${film}.` : `Reading ${film}.`;
+    case 'judging':
+      return loading.phase === 'loading' ? `The model is still loading. ${film} is next.` : `Judging ${film}.`;
+    case 'judged': {
+      const { label, score, ms, refused } = judgement.result;
+      return refused === null
+        ? `${film}: ${label}, ${probability(score)}, in ${duration(ms)}.`
+        : `${film} was not judged. ${refused.message}`;
+    }
+    case 'failed':
+      return '';
+    case 'none':
+      if (loading.phase === 'ready') return 'The model is ready. Choose, drop or paste an X-ray.';
+      if (loading.phase === 'failed') return '';
+      // By quarters: every piece would drown everything else.
+      return `Loading the model, ${Math.floor(share(loading.progress) * 4) * 25} per cent.`;
+  }
+}
+
+function stage(state: State, actions: Actions): TemplateResult {
+  const { film, judgement, name } = state;
+  const waiting = judgement.phase === 'reading';
+  return html`
+    <canvas
+      part="film"
+      role="img"
+      aria-label=${film ? `The film ${name}, ${film.fileWidth} by ${film.fileHeight} pixels` : 'No film'}
+      ?hidden=${film === undefined}
+    ></canvas>
+    ${film === undefined
+      ? html`<div class="invitation">
+          ${waiting
+            ? html`<p class="lead">Reading the film…</p>`
+            : html`<p class="lead mouse">Drop a chest X-ray here</p>
+                <p class="mouse">or paste it, or</p>
+                <p class="lead touch">Judge a chest X-ray</p>
+                <button type="button" class="primary" part="button" @click=${actions.choose}>Choose a film…</button>
+                <p class="formats">PNG · JPEG · TIFF · WebP · BMP · GIF</p>`}
+        </div>`
+      : html`<p class="overlay" aria-hidden="true">
+          <span>${name}</span><span>${film.fileWidth} × ${film.fileHeight}</span>
+        </p>`}
+  `;
+}
+
+function panel(state: State, actions: Actions): TemplateResult {
+  const { loading, judgement, name, others } = state;
+  return html`
+    ${loading.phase === 'loading' ? download(loading.progress) : nothing}
+    ${loading.phase === 'failed' ? problem('The model did not load', loading.error, actions) : nothing}
+    ${judgement.phase === 'judged' && loading.phase === 'ready'
+      ? judged(judgement.result, loading.card)
+      : judgement.phase === 'failed' && loading.phase !== 'failed'
+        ? problem(name === '' ? 'No result' : `No result for ${name}`, judgement.error, actions)
+        : loading.phase === 'ready'
+          ? idle(loading.card, judgement.phase === 'reading' || judgement.phase === 'judging')
+          : nothing}
+    ${others > 0
+      ? html`<p class="note">
+          ${others === 1 ? 'One more file was' : `${count(others)} more files were`} left out: films are judged one at a time.
+        </p>`
+      : nothing}
+    <div class="foot">
+      ${judgement.phase !== 'none'
+        ? html`<button type="button" part="button" @click=${actions.choose}>Choose another film…</button>`
+        : nothing}
+      <p class="caution" part="caution">For research and teaching. Not a medical device; do not use it for diagnosis.</p>
+    </div>
+  `;
+}
+
+function download(progress: Progress | undefined): TemplateResult {
+  const { loadedBytes, totalBytes } = progress ?? { loadedBytes: 0, totalBytes: 0 };
+  return html`
+    <div class="download">
+      <p class="eyebrow" id="download">Loading the model</p>
+      ${progress === undefined
+        ? html`<progress part="progress" aria-labelledby="download"></progress>`
+        : html`<progress
+            part="progress"
+            aria-labelledby="download"
+            max=${totalBytes}
+            .value=${loadedBytes}
+          ></progress>`}
+      <p class="quiet">${progress === undefined ? 'Connecting…' : `${bytesOf(loadedBytes, totalBytes)}, once`}</p>
+    </div>
+  `;
+}
+
+function idle(card: ModelCard, busy: boolean): TemplateResult {
+  return html`
+    <div>
+      <p class="eyebrow">${busy ? 'Judging…' : 'Ready'}</p>
+      <p class="label">${busy ? '…' : 'No film yet'}</p>
+      <p class="quiet">${card.name} tells apart ${list(card.classes)}. ${reliability(card)}</p>
+    </div>
+  `;
+}
+
+function judged(result: Classification, card: ModelCard): TemplateResult {
+  if (result.refused !== null) {
+    return html`
+      <div>
+        <p class="eyebrow">Not judged</p>
+        <p class="label" part="label">No answer</p>
+        <p part="refusal">${result.refused.message}</p>
+        <p class="quiet">Looked at in ${duration(result.ms)}, on this device.</p>
+      </div>
+    `;
+  }
+  return html`
+    <div>
+      <p class="eyebrow">Most probable</p>
+      <p class="label" part="label">${result.label}</p>
+      <ul class="scores" part="scores">
+        ${card.classes.map((name) => score(name, result.scores[name] ?? 0, name === result.label))}
+      </ul>
+      <p class="quiet">Judged in <span part="time">${duration(result.ms)}</span>, on this device.</p>
+      <p class="quiet">${reliability(card)}</p>
+    </div>
+  `;
+}
+
+function score(name: string, value: number, first: boolean): TemplateResult {
+  return html`
+    <li class=${first ? 'first' : ''} data-class=${name} data-score=${value}>
+      <span>${name}</span><span class="value">${probability(value)}</span>
+      <svg class="bar" part="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
+        ${svg`<rect width="100" height="1" class="rail" /><rect width=${value * 100} height="1" />`}
+      </svg>
+    </li>
+  `;
+}
+
+function problem(title: string, error: RoentgenError, actions: Actions): TemplateResult {
+  return html`
+    <div class="problem" part="error" role="alert">
+      <p class="eyebrow">${title}</p>
+      <p class="sentence">${error.message}</p>
+      ${error.detail === '' ? nothing : html`<p class="detail">${error.detail}</p>`}
+      ${error.retryable
+        ? html`<button type="button" class="primary" part="button" @click=${actions.retry}>Try again</button>`
+        : nothing}
+    </div>
+  `;
+}
+
+/** How often the model is right, from the first measurement on its card; a probability says nothing without it. */
+function reliability({ metrics }: ModelCard): string {
+  const first = metrics?.[0];
+  if (first === undefined) return 'How often it is right was not measured.';
+  const { accuracy, accuracy_interval, accuracy_interval_by_group, n } = first.evaluation;
+  const bounds = interval(accuracy_interval_by_group ?? accuracy_interval);
+  return `On ${count(n)} films it had not seen, it was right in ${percent(accuracy)} (95\u202f% interval ${bounds}); on films of another hospital it may do worse.`;
+}
+
+function share(progress: Progress | undefined): number {
+  return progress === undefined || progress.totalBytes === 0 ? 0 : progress.loadedBytes / progress.totalBytes;
+}

@@ -1,0 +1,156 @@
+/**
+ * The worker: fetches a model, keeps the classifier, judges films. Everything slow happens here, so the page's own
+ * thread stays free. The page talks to it through `client.ts` and through nothing else.
+ */
+
+import * as Comlink from 'comlink';
+import type { Failure } from './errors';
+import { download, get, isFailure } from './fetch';
+import type { Classification, Film, ModelCard, Prediction, Progress } from './types';
+import { openCore, type Classifier, type Core, type DecodedFilm } from './wasm';
+
+/** A result or a failure: an Error that crosses `postMessage` would lose its kind. */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
+
+/** Longest side of the film sent back for showing: more than the stage has on a laptop. */
+const SHOWN_SIDE = 1400;
+
+/** The file's bytes are read, and limited, before the core sees them; the core's own limit is the same 64 MiB. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
+
+let core: Promise<Core> | undefined;
+let classifier: Promise<Classifier> | undefined;
+const jobs = new Map<number, AbortController>();
+
+const engine = {
+  /**
+   * Fetches the model folder at `model` (its address ends in a slash) and keeps the classifier.
+   *
+   * `job` names the call for {@link engine.cancel}.
+   */
+  open(job: number, model: string, onProgress: (progress: Progress) => void): Promise<Outcome<ModelCard>> {
+    return run(job, async (signal) => {
+      core = openCore(signal);
+      const opened = openModel(core, new URL(model), signal, onProgress);
+      classifier = opened.then(({ classifier }) => classifier);
+      // A film may already wait for either; a failure reaches it, and this call, but is not "unhandled" without one.
+      core.catch(() => {});
+      classifier.catch(() => {});
+      return (await opened).card;
+    });
+  },
+
+  /** Judges one film; `onFilm` gets it as soon as it is decoded, even while the model still loads. */
+  classify(job: number, image: Blob | ImageData, onFilm: (film: Film) => unknown): Promise<Outcome<Classification>> {
+    return run(job, async (signal) => {
+      const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
+      const { Film } = await whenOpen(core, signal);
+      const started = performance.now();
+      const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : Film.decode(bytes);
+      try {
+        const decoded = performance.now() - started;
+        // Awaited, so that the page shows the film before it shows what is said of it.
+        const picture = await shown(film);
+        await onFilm(Comlink.transfer(picture, [picture.bitmap]));
+        const model = await whenOpen(classifier, signal);
+        signal.throwIfAborted();
+        const judging = performance.now();
+        const prediction = JSON.parse(model.classify(film)) as Prediction;
+        return { ...prediction, ms: decoded + performance.now() - judging };
+      } finally {
+        film.free();
+      }
+    });
+  },
+
+  /** Ends a call: its downloads stop, and if its film is not yet being judged it never will be. */
+  cancel(job: number): void {
+    jobs.get(job)?.abort();
+  },
+};
+
+export type Engine = typeof engine;
+
+async function openModel(
+  core: Promise<Core>,
+  folder: URL,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<{ card: ModelCard; classifier: Classifier }> {
+  // The card downloads beside the module, and the weights as soon as both are there: the module checks the card first.
+  const [{ Classifier }, cardJson] = await Promise.all([core, text(new URL('model.json', folder), signal)]);
+  const card = JSON.parse(Classifier.readCard(cardJson)) as ModelCard;
+  const { file, bytes, encoding } = card.weights;
+  const stored = await download(new URL(file, folder), bytes, signal, onProgress);
+  Classifier.verify(cardJson, stored);
+  const raw = encoding === 'gzip' ? await gunzip(stored) : stored;
+  signal.throwIfAborted();
+  return { card, classifier: new Classifier(cardJson, raw) };
+}
+
+async function text(url: URL, signal: AbortSignal): Promise<string> {
+  return (await get(url, signal)).text();
+}
+
+async function gunzip(stored: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const unpacked = new Blob([stored]).stream().pipeThrough(new DecompressionStream('gzip'));
+  try {
+    return new Uint8Array(await new Response(unpacked).arrayBuffer());
+  } catch (cause) {
+    // The checksum was right, so the site published a broken file.
+    throw { kind: 'weights', detail: `gzip: ${String(cause)}` } satisfies Failure;
+  }
+}
+
+async function read(file: Blob): Promise<Uint8Array> {
+  if (file.size === 0) throw { kind: 'empty-file', detail: '' } satisfies Failure;
+  if (file.size > MAX_FILE_BYTES) {
+    throw { kind: 'too-many-bytes', detail: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` } satisfies Failure;
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    throw { kind: 'unreadable-file', detail: String(cause) } satisfies Failure;
+  }
+}
+
+/** The film as the page gets it: an ImageBitmap, which moves and is drawn without copying a pixel on its thread. */
+async function shown(film: DecodedFilm): Promise<Film> {
+  const preview = film.preview(SHOWN_SIDE);
+  const pixels = new ImageData(new Uint8ClampedArray(preview.rgba), preview.width, preview.height);
+  preview.free();
+  return { fileWidth: film.width, fileHeight: film.height, bitmap: await createImageBitmap(pixels) };
+}
+
+/** `opening`'s value, or the signal's reason if that comes first. */
+function whenOpen<T>(opening: Promise<T> | undefined, signal: AbortSignal): Promise<T> {
+  if (opening === undefined) return Promise.reject({ kind: 'internal', detail: 'no model was opened' } satisfies Failure);
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    opening.then(resolve, reject);
+  });
+}
+
+async function run<T>(job: number, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
+  const controller = new AbortController();
+  jobs.set(job, controller);
+  try {
+    return { ok: true, value: await work(controller.signal) };
+  } catch (cause) {
+    return { ok: false, failure: failureOf(cause) };
+  } finally {
+    jobs.delete(job);
+  }
+}
+
+/** The kind and cause of anything thrown here: our own failures, the core's errors, the browser's. */
+function failureOf(cause: unknown): Failure {
+  if (cause instanceof WebAssembly.CompileError || cause instanceof WebAssembly.LinkError) {
+    return { kind: 'unsupported-browser', detail: cause.message };
+  }
+  if (cause instanceof Error && 'kind' in cause) return { kind: String(cause.kind), detail: cause.message };
+  if (isFailure(cause)) return cause;
+  return { kind: 'internal', detail: String(cause) };
+}
+
+Comlink.expose(engine);

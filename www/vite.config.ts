@@ -1,0 +1,89 @@
+/**
+ * Two builds: the static site in `../dist` (default), and the npm package in `lib` (`--mode package`).
+ *
+ * The site works in any folder of any static host: every address in it is relative, and `roentgen.js`, the script that
+ * other sites embed, has a stable name.
+ */
+
+import { cpSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
+import { csp } from './csp.mjs';
+
+const here = import.meta.dirname;
+const policy = `<meta http-equiv="Content-Security-Policy" content="${csp}" />`;
+
+/** Holds every built page to the policy, also where the host sends no header. */
+function contentSecurityPolicy(): Plugin {
+  return {
+    name: 'content-security-policy',
+    apply: 'build',
+    // In front of everything the policy is about.
+    transformIndexHtml: (html) => html.replace(/<meta charset="utf-8"\s*\/?>/, (charset) => `${charset}\n    ${policy}`),
+  };
+}
+
+/** Adds what is served as it is: the embedding example, whose script address must not change, and the models. */
+function plainFiles(outDir: string): Plugin {
+  return {
+    name: 'plain-files',
+    apply: 'build',
+    generateBundle() {
+      const source = readFileSync(resolve(here, 'embed-example.html'), 'utf8');
+      const withPolicy = source.replace('<meta charset="utf-8" />', (charset) => `${charset}\n    ${policy}`);
+      this.emitFile({ type: 'asset', fileName: 'embed-example.html', source: withPolicy });
+    },
+    closeBundle() {
+      cpSync(resolve(here, 'models'), resolve(outDir, 'models'), { recursive: true });
+    },
+  };
+}
+
+const shared = {
+  target: 'es2022',
+  emptyOutDir: true,
+  // `data:` addresses are no file: the policy's connect-src does not allow them, and base64 is a third longer.
+  assetsInlineLimit: 0,
+} as const;
+
+function site(): UserConfig {
+  const outDir = resolve(here, '../dist');
+  return {
+    plugins: [contentSecurityPolicy(), plainFiles(outDir)],
+    build: {
+      ...shared,
+      outDir,
+      modulePreload: { polyfill: false },
+      rolldownOptions: {
+        input: { index: resolve(here, 'index.html'), roentgen: resolve(here, 'src/define.ts') },
+        // The page's script takes what it shares with roentgen.js from there: one file, one copy of everything.
+        preserveEntrySignatures: 'allow-extension',
+        output: { entryFileNames: ({ name }) => (name === 'roentgen' ? 'roentgen.js' : 'assets/[name]-[hash].js') },
+      },
+    },
+  };
+}
+
+function npmPackage(): UserConfig {
+  return {
+    publicDir: false,
+    build: {
+      ...shared,
+      outDir: resolve(here, 'lib'),
+      // Not Vite's library mode, which puts the module into the worker as base64.
+      rolldownOptions: {
+        input: { index: resolve(here, 'src/index.ts'), element: resolve(here, 'src/define.ts') },
+        preserveEntrySignatures: 'strict',
+        output: { entryFileNames: '[name].js' },
+      },
+    },
+  };
+}
+
+export default defineConfig(({ mode }) => ({
+  root: here,
+  // Relative to whatever folder of whatever host the files end up in.
+  base: './',
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/worker-[hash].js' } } },
+  ...(mode === 'package' ? npmPackage() : site()),
+}));
