@@ -47,6 +47,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
     if format == ImageFormat::Jpeg && lacks_end(bytes) {
         return Err(Error::Damaged { format: name, reason: "it breaks off before its end marker".into() });
     }
+    if let (ImageFormat::Png, Some((width, height))) = (format, png_size(bytes)) {
+        check_size(width, height, limits)?;
+    }
     let failed = |error| explain(error, name);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(decoder_limits(limits));
@@ -117,6 +120,14 @@ fn lacks_end(bytes: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// The size a PNG's header claims: its decoder multiplies it out before it can be asked, and in WebAssembly the product
+/// of 60,000 × 60,000 overflows and is reported as damage.
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let side = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    // The signature (8 bytes) and the length of the first chunk (4) come before (PNG specification, 5.2 and 11.2.1).
+    (bytes.get(12..16)? == b"IHDR").then_some((side(16)?, side(20)?))
 }
 
 /// Luminance of every pixel in `[0, 1]`, whatever the pixel type.
