@@ -16,7 +16,7 @@ const TILE: usize = 1 << 17;
 
 /// Partial sums of the weight gradient in one batch: enough to keep eight cores busy, and fixed, so that the order of
 /// additions (and the result, to the last bit) does not depend on the number of threads.
-const PARTIALS: usize = 8;
+pub(super) const PARTIALS: usize = 8;
 
 /// Shape of a convolution over `batch` images, validated once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Conv2dGeometry {
     }
 
     /// Products in one output value: rows of the unfolded matrix.
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.in_channels * self.kernel_height * self.kernel_width
     }
 
@@ -87,9 +87,14 @@ impl Conv2dGeometry {
         self.out_height() * self.out_width()
     }
 
-    /// The output's rows, cut so that each unfolded tile has at most [`TILE`] values (or one row, if that has more).
+    /// Output rows in one tile: as many as unfold into [`TILE`] values, or one, if that has more.
+    pub(super) fn tile_rows(&self) -> usize {
+        (TILE / (self.taps() * self.out_width())).max(1)
+    }
+
+    /// The output's rows, cut into tiles.
     fn tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let rows = (TILE / (self.taps() * self.out_width())).max(1);
+        let rows = self.tile_rows();
         let height = self.out_height();
         (0..height).step_by(rows).map(move |first| first..(first + rows).min(height))
     }
@@ -121,11 +126,13 @@ impl Conv2dGeometry {
         }
     }
 
-    fn unfold(&self, image: &[f32], rows: &Range<usize>, tile: &mut [f32]) {
+    /// Copies what the output rows `rows` see of `image` into `tile`, `[taps, rows · ow]`.
+    pub(super) fn unfold(&self, image: &[f32], rows: &Range<usize>, tile: &mut [f32]) {
         self.for_each_run(rows, |to, from| tile[to].copy_from_slice(&image[from]));
     }
 
-    fn fold_add(&self, tile: &[f32], rows: &Range<usize>, image: &mut [f32]) {
+    /// The reverse of [`unfold`](Self::unfold): adds each value of the tile to the pixel it came from.
+    pub(super) fn fold_add(&self, tile: &[f32], rows: &Range<usize>, image: &mut [f32]) {
         self.for_each_run(rows, |from, to| {
             for (sum, v) in image[to].iter_mut().zip(&tile[from]) {
                 *sum += v;

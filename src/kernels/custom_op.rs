@@ -7,9 +7,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Result, Shape, Tensor, TensorId, bail};
 
+use super::conv_pool;
 use super::conv2d::{self, Conv2dGeometry};
 use super::dense::{self, DenseGeometry};
 use super::pool::{self, Pool2dGeometry};
@@ -231,7 +233,6 @@ impl CustomOp3 for Conv2d {
 /// # Errors
 /// When the shapes do not fit together.
 pub fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, rectify: bool) -> Result<Tensor> {
-    let dims = |t: &Tensor| t.dims4().map(|(a, b, c, d)| [a, b, c, d]);
     let geometry = Conv2dGeometry::new(dims(input)?, dims(weight)?, stride);
     match geometry {
         Some(geometry) if bias.dims() == [geometry.out_channels] => {
@@ -239,6 +240,81 @@ pub fn conv2d(input: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, rec
         }
         _ => bail!("conv2d: input {:?}, weight {:?}, bias {:?}", input.dims(), weight.dims(), bias.dims()),
     }
+}
+
+/// The winners that the forward pass found wait here for the backward pass.
+struct Conv2dPool {
+    geometry: Conv2dGeometry,
+    winners: OnceLock<Vec<u8>>,
+}
+
+impl CustomOp3 for Conv2dPool {
+    fn name(&self) -> &'static str {
+        "conv2d_pool"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = &self.geometry;
+        let mut out = vec![0.0; conv_pool::pooled_len(g)];
+        let mut winners = vec![0; out.len()];
+        let (input, weight) = (values(input, input_layout)?, values(weight, weight_layout)?);
+        conv_pool::conv2d_pool(g, input, weight, values(bias, bias_layout)?, &mut out, &mut winners);
+        // An operation is applied once; were it applied again, the winners would be the same for the same input.
+        let _ = self.winners.set(winners);
+        let (height, width) = conv_pool::pooled_size(g);
+        Ok((CpuStorage::F32(out), (g.batch, g.out_channels, height, width).into()))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _output: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let Some(winners) = self.winners.get() else { bail!("conv2d_pool: backward before forward") };
+        let grad = grad.contiguous()?;
+        // The first layer's input is an image, which nobody asks a gradient of.
+        let mut gx = input.track_op().then(|| vec![0.0; input.elem_count()]);
+        let (gw, gb) = deliver(weight, bias, |gw, gb| {
+            with_both(input, weight, |x, w| {
+                with_values(&grad, |dy| {
+                    conv_pool::conv2d_pool_grad(&self.geometry, (x, w), (dy, winners), (gw, gb), gx.as_deref_mut());
+                })
+            })?
+        })?;
+        let gx = gx.map(|gx| Tensor::from_vec(gx, input.shape(), input.device())).transpose()?;
+        Ok((gx, gw, gb))
+    }
+}
+
+/// Differentiable `max_pool2d(conv2d(…))` with a rectifier between and 2×2 windows, in one pass; see [`conv_pool`].
+///
+/// # Shapes
+/// input `[n, c_in, h, w]`, weight `[c_out, c_in, kh, kw]`, bias `[c_out]`, returns `[n, c_out, oh / 2, ow / 2]`
+///
+/// # Errors
+/// When the shapes do not fit together.
+pub fn conv2d_pool(input: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize) -> Result<Tensor> {
+    match Conv2dGeometry::new(dims(input)?, dims(weight)?, stride) {
+        Some(geometry) if bias.dims() == [geometry.out_channels] && conv_pool::pooled_len(&geometry) > 0 => {
+            input.contiguous()?.apply_op3(weight, bias, Conv2dPool { geometry, winners: OnceLock::new() })
+        }
+        _ => bail!("conv2d_pool: input {:?}, weight {:?}, bias {:?}", input.dims(), weight.dims(), bias.dims()),
+    }
+}
+
+fn dims(tensor: &Tensor) -> Result<[usize; 4]> {
+    tensor.dims4().map(|(a, b, c, d)| [a, b, c, d])
 }
 
 struct MaxPool2d(Pool2dGeometry);

@@ -10,6 +10,7 @@
 pub mod adam;
 mod arch;
 pub mod conv2d;
+pub mod conv_pool;
 pub mod custom_op;
 pub mod dense;
 pub mod pool;

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 
+use super::conv_pool;
 use super::conv2d::{self, Conv2dGeometry};
 use super::custom_op::{self, GradientSink, with_values};
 use super::dense::{self, DenseGeometry};
@@ -70,6 +71,52 @@ fn convolution_and_its_gradients_follow_the_reference() {
         assert_close(&dw, &expected_dw, outputs, &what);
         assert_close(&db, &expected_db, outputs, &what);
     }
+}
+
+#[test]
+fn pooled_convolution_and_its_gradients_follow_the_reference() {
+    for &(input, weight, stride) in CONVOLUTIONS {
+        let g = Conv2dGeometry::new(input, weight, stride).expect("a valid geometry");
+        let planes = input[0] * weight[0];
+        let Some(pool) = Pool2dGeometry::new(planes, g.out_height(), g.out_width(), 2, 2) else { continue };
+        let (x, w, b) = (values(g.input_len(), 1), values(g.weight_len(), 2), values(weight[0], 3));
+        let dy = values(pool.output_len(), 4);
+        let taps = g.weight_len() / weight[0];
+        let what = format!("{g:?}");
+
+        let mut y = vec![f32::NAN; pool.output_len()];
+        let mut winners = vec![0; y.len()];
+        conv_pool::conv2d_pool(&g, &x, &w, &b, &mut y, &mut winners);
+        let rectified: Vec<f32> = reference::conv2d(&g, &x, &w, &b).iter().map(|v| v.max(0.0)).collect();
+        let (expected, _) = reference::max_pool2d(&pool, &rectified);
+        assert_close(&y, &expected, taps + 1, &what);
+
+        let mut before = reference::max_pool2d_grad(&pool, &rectified, &dy);
+        before.iter_mut().zip(&rectified).filter(|(_, y)| **y <= 0.0).for_each(|(g, _)| *g = 0.0);
+        let (mut dw, mut db) = (vec![f32::NAN; g.weight_len()], vec![f32::NAN; weight[0]]);
+        let mut dx = vec![f32::NAN; g.input_len()];
+        conv_pool::conv2d_pool_grad(&g, (&x, &w), (&dy, &winners), (&mut dw, &mut db), Some(&mut dx));
+        let (expected_dw, expected_db) = reference::conv2d_grad_weight(&g, &x, &before);
+        assert_close(&dw, &expected_dw, g.output_len() / weight[0], &what);
+        assert_close(&db, &expected_db, g.output_len() / weight[0], &what);
+        assert_close(&dx, &reference::conv2d_grad_input(&g, &w, &before), taps * weight[0], &what);
+
+        let alone = dw.clone();
+        conv_pool::conv2d_pool_grad(&g, (&x, &w), (&dy, &winners), (&mut dw, &mut db), None);
+        assert_eq!(dw, alone, "{what}: the weight's gradient does not depend on whether the input's is asked for");
+    }
+}
+
+#[test]
+fn pooled_convolution_gradients_agree_with_finite_differences() {
+    // Multiples of 1/17 in mixed order and kernels of one tap: no two sums of a window are closer than the step.
+    let data: Vec<f32> = (0..49).map(|i| ((i * 37) % 49) as f32 / 17.0).collect();
+    let x =
+        Var::from_tensor(&Tensor::from_vec(data, (1, 1, 7, 7), &Device::Cpu).expect("a tensor")).expect("a variable");
+    let w = Var::from_tensor(&Tensor::from_vec(vec![0.9_f32, -1.1], (2, 1, 1, 1), &Device::Cpu).expect("a tensor"));
+    let w = w.expect("a variable");
+    let b = Var::from_tensor(&Tensor::new(&[-1.0_f32, 2.0], &Device::Cpu).expect("a tensor")).expect("a variable");
+    assert_finite_differences(&[&x, &w, &b], || projected(custom_op::conv2d_pool(&x, &w, &b, 1)));
 }
 
 #[test]

@@ -10,11 +10,12 @@ use candle_nn::VarBuilder;
 
 use super::{LayerSummary, Model};
 use crate::error::{Error, Result};
-use crate::nn::{Activation, Conv2d, Dense, Dropout, MaxPool2d};
+use crate::nn::{Activation, Conv2d, Dense, Dropout};
 
 const CHANNELS: usize = 3;
 const FILTERS: [usize; 2] = [32, 64];
 const KERNEL: usize = 5;
+/// Side and stride of the pooling windows, those of [`Conv2d::forward_pooled`].
 const POOL: usize = 2;
 const HIDDEN: usize = 512;
 
@@ -22,7 +23,6 @@ const HIDDEN: usize = 512;
 pub struct ScratchCnn {
     conv1: Conv2d,
     conv2: Conv2d,
-    pool: MaxPool2d,
     dense1: Dense,
     dense2: Dense,
 }
@@ -55,7 +55,6 @@ impl ScratchCnn {
         Ok(Self {
             conv1: Conv2d::new(vb.pp("conv1"), [CHANNELS, FILTERS[0]], KERNEL, 1, Activation::Relu)?,
             conv2: Conv2d::new(vb.pp("conv2"), [FILTERS[0], FILTERS[1]], KERNEL, 1, Activation::Relu)?,
-            pool: MaxPool2d { kernel: POOL, stride: POOL },
             dense1: Dense::new(vb.pp("dense1"), [flat, HIDDEN], Activation::Relu)?,
             dense2: Dense::new(vb.pp("dense2"), [HIDDEN, classes], Activation::Linear)?,
         })
@@ -90,8 +89,7 @@ impl ScratchCnn {
     /// # Errors
     /// When the images have other dimensions than the network was built for.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.pool.forward(&self.conv1.forward(images)?)?;
-        let x = self.pool.forward(&self.conv2.forward(&x)?)?;
+        let x = self.conv2.forward_pooled(&self.conv1.forward_pooled(images)?)?;
         Ok(x.flatten_from(1)?)
     }
 }

@@ -47,4 +47,17 @@ impl Conv2d {
         let rectify = self.activation == Activation::Relu;
         Ok(custom_op::conv2d(input, &self.weight, &self.bias, self.stride, rectify)?)
     }
+
+    /// [`forward`](Self::forward), then the maximum of each 2×2 window, in one pass where the activation is a rectifier.
+    ///
+    /// `[n, in, h, w]` to `[n, out, oh / 2, ow / 2]`.
+    ///
+    /// # Errors
+    /// When the input has other channels or is smaller than the kernel.
+    pub fn forward_pooled(&self, input: &Tensor) -> Result<Tensor> {
+        match self.activation {
+            Activation::Relu => Ok(custom_op::conv2d_pool(input, &self.weight, &self.bias, self.stride)?),
+            Activation::Linear => Ok(custom_op::max_pool2d(&self.forward(input)?, 2, 2)?),
+        }
+    }
 }
