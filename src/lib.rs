@@ -1,6 +1,8 @@
 //! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
 
 pub mod classifier;
+#[cfg(feature = "cli")]
+pub mod compress;
 pub mod data;
 pub mod error;
 pub mod formats;

@@ -3,6 +3,9 @@
 //! Exit codes: 0 when all went well, 1 when something failed, 2 when the command line itself makes no sense. What failed
 //! is one line on standard error that starts with `error: `.
 
+mod average;
+mod card;
+mod compress;
 mod dataset;
 mod evaluate;
 mod plot;
@@ -35,6 +38,12 @@ enum Command {
     Predict(predict::Args),
     /// Measure a model on folders of labelled films
     Evaluate(evaluate::Args),
+    /// Make a small copy of a trained model for the web
+    Compress(compress::Args),
+    /// Change what a model says of itself: name, measurements, limits
+    Card(card::Args),
+    /// Average many films of each class into one sample picture
+    Average(average::Args),
     /// Show the layers of a network and its number of parameters
     Summary(summary::Args),
 }
@@ -42,9 +51,12 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dataset(args) => dataset::run(args),
-        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compress(args) => compress::run(args),
+        Command::Card(args) => card::run(args),
+        Command::Average(args) => average::run(args),
         Command::Summary(args) => summary::run(args),
     };
     outcome.unwrap_or_else(|error| {

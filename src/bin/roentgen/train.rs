@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
@@ -184,7 +185,7 @@ impl Args {
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Runs the subcommand.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: Args) -> Result<ExitCode> {
     let options = FolderOptions {
         classes: args.classes.clone(),
         only: args.only.clone(),
@@ -226,7 +227,7 @@ pub fn run(args: Args) -> Result<()> {
             save_checkpoint(&checkpoint_path, &mut state, &trainer)?;
             let out = args.out.display();
             eprintln!("stopped at step {}; `--out {out} --resume` with the same settings continues", trainer.steps());
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         };
         let record = EpochRecord {
             epoch,
@@ -246,7 +247,7 @@ pub fn run(args: Args) -> Result<()> {
         let Phase { loss, accuracy } = best.validation;
         eprintln!("best epoch {}: validation loss {loss:.4}, accuracy {:.2} %", best.epoch, 100.0 * accuracy);
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Trains until the end of the epoch; `None` when told to stop before it, else the last learning rate.
