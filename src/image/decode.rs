@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
     if format == ImageFormat::Jpeg && lacks_end(bytes) {
         return Err(Error::Damaged { format: name, reason: "it breaks off before its end marker".into() });
     }
-    if let (ImageFormat::Png, Some((width, height))) = (format, png_size(bytes)) {
+    if let Some((width, height)) = claimed_size(format, bytes) {
         check_size(width, height, limits)?;
     }
     let failed = |error| explain(error, name);
@@ -122,12 +122,23 @@ fn lacks_end(bytes: &[u8]) -> bool {
     false
 }
 
-/// The size a PNG's header claims: its decoder multiplies it out before it can be asked, and in WebAssembly the product
-/// of 60,000 × 60,000 overflows and is reported as damage.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let side = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    // The signature (8 bytes) and the length of the first chunk (4) come before (PNG specification, 5.2 and 11.2.1).
-    (bytes.get(12..16)? == b"IHDR").then_some((side(16)?, side(20)?))
+/// The size that the header of a PNG or BMP claims: their decoders multiply it out before they can be asked, and in
+/// WebAssembly the product of 60,000 × 60,000 overflows and is reported as damage, or as a format that is not read.
+///
+/// `None` for the other formats, and for a header that is cut short or claims no pixel: the decoder says what is wrong.
+fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
+    let four = |at: usize| -> Option<[u8; 4]> { bytes.get(at..at + 4)?.try_into().ok() };
+    let (width, height) = match format {
+        // The signature (8 bytes) and the length of the first chunk (4) come before (PNG specification, 5.2 and 11.2.1).
+        ImageFormat::Png if &four(12)? == b"IHDR" => (u32::from_be_bytes(four(16)?), u32::from_be_bytes(four(20)?)),
+        // After the file header (14 bytes) and its own length; a negative height means rows from the top. The older
+        // header of 12 bytes has 16-bit sides and is left to the decoder (Windows: BITMAPINFOHEADER, BITMAPCOREHEADER).
+        ImageFormat::Bmp if u32::from_le_bytes(four(14)?) >= 40 => {
+            (i32::from_le_bytes(four(18)?).unsigned_abs(), i32::from_le_bytes(four(22)?).unsigned_abs())
+        }
+        _ => return None,
+    };
+    (width > 0 && height > 0).then_some((width, height))
 }
 
 /// Luminance of every pixel in `[0, 1]`, whatever the pixel type.
