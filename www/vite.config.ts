@@ -5,7 +5,7 @@
  * other sites embed, has a stable name.
  */
 
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { defineConfig, type Plugin, type UserConfig } from 'vite';
 import { csp } from './csp.mjs';
@@ -34,7 +34,22 @@ function plainFiles(outDir: string): Plugin {
       this.emitFile({ type: 'asset', fileName: 'embed-example.html', source: withPolicy });
     },
     closeBundle() {
-      cpSync(resolve(here, 'models'), resolve(outDir, 'models'), { recursive: true });
+      const models = resolve(here, 'models');
+      if (existsSync(models)) cpSync(models, resolve(outDir, 'models'), { recursive: true });
+      else this.warn('www/models is missing: the page will find no model');
+    },
+  };
+}
+
+/** The licences of what is bundled: minifying takes the notices out that they ask to keep. */
+function licences(): Plugin {
+  const bundled = ['comlink', 'lit', 'lit-html', 'lit-element', '@lit/reactive-element'];
+  return {
+    name: 'licences',
+    apply: 'build',
+    generateBundle() {
+      const texts = bundled.map((name) => `${name}\n\n${readFileSync(resolve(here, 'node_modules', name, 'LICENSE'), 'utf8')}`);
+      this.emitFile({ type: 'asset', fileName: 'third-party-licences.txt', source: texts.join('\n\n') });
     },
   };
 }
@@ -49,7 +64,7 @@ const shared = {
 function site(): UserConfig {
   const outDir = resolve(here, '../dist');
   return {
-    plugins: [contentSecurityPolicy(), plainFiles(outDir)],
+    plugins: [contentSecurityPolicy(), plainFiles(outDir), licences()],
     build: {
       ...shared,
       outDir,
@@ -67,6 +82,7 @@ function site(): UserConfig {
 function npmPackage(): UserConfig {
   return {
     publicDir: false,
+    plugins: [licences()],
     build: {
       ...shared,
       outDir: resolve(here, 'lib'),

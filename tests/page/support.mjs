@@ -53,8 +53,8 @@ export function site() {
  * A server that passes on what another one says, after `change` had its way with it.
  *
  * @param {string} url of the other server
- * @param {(path: string, answer: {status: number, headers: Record<string, string>, body: Buffer, broken: boolean}) => void} change
- *   alters `answer` in place; `broken` drops the connection half way through the body
+ * @param {(path: string, answer: {status: number, headers: Record<string, string>, body: Buffer, broken: boolean, slow: boolean}) => void} change
+ *   alters `answer` in place; `broken` drops the connection half way through the body, `slow` takes half a second for it
  * @param {string} folder where the other server's files lie on this one
  */
 export async function altered(url, change, folder = '') {
@@ -63,12 +63,17 @@ export async function altered(url, change, folder = '') {
     const original = await fetch(new URL(request.url.slice(folder.length), url));
     const { 'content-length': _, connection, 'keep-alive': __, ...headers } = Object.fromEntries(original.headers);
     const body = Buffer.from(await original.arrayBuffer());
-    const answer = { status: original.status, headers, body, broken: false };
+    const answer = { status: original.status, headers, body, broken: false, slow: false };
     change(request.url, answer);
     response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length });
-    if (!answer.broken) return response.end(answer.body);
-    response.write(answer.body.subarray(0, answer.body.length / 2));
-    setTimeout(() => response.destroy(), 100);
+    if (!answer.broken && !answer.slow) return response.end(answer.body);
+    const tenth = Math.ceil(answer.body.length / 10);
+    for (let piece = 0; piece < (answer.broken ? 5 : 10); piece += 1) {
+      response.write(answer.body.subarray(piece * tenth, (piece + 1) * tenth));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    if (answer.broken) response.destroy();
+    else response.end();
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

@@ -35,7 +35,7 @@ export class Client {
       const error = message
         ? new InternalError(message)
         : foreign
-          ? new WorkerBlockedError(url.href)
+          ? new WorkerBlockedError(url)
           : new NetworkError(url.href, undefined, 'the worker did not load');
       this.#stop(error);
     });
@@ -107,7 +107,8 @@ export class Client {
 
 /**
  * A worker whose script lies on another origin, where browsers refuse `new Worker(url)`: one of the page's own origin
- * that imports it. The script's server has to allow it (CORS), the page's policy `worker-src blob:`.
+ * that imports it. The script's server has to allow that (CORS), and so has the page's policy: `worker-src` with `blob:`
+ * and the script's origin.
  */
 function foreignWorker(url: URL): Worker {
   const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));

@@ -136,7 +136,8 @@ export class XrayClassifier extends LitElement {
     super.update(changed);
     // A button that went away with its state takes the focus with it: it moves on rather than back to the page's start.
     if (focused instanceof HTMLElement && !focused.isConnected) {
-      this.renderRoot.querySelector<HTMLElement>('.foot button')?.focus();
+      const next = this.renderRoot.querySelector('.foot button') ?? this.renderRoot.querySelector('.panel');
+      (next as HTMLElement | null)?.focus();
     }
     this.#draw();
   }

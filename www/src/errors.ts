@@ -152,13 +152,13 @@ export class ModelError extends RoentgenError {
   }
 }
 
-/** The page around the element does not let its worker start. */
+/** The page around the element does not let its worker, whose script lies at `script` on another origin, start. */
 export class WorkerBlockedError extends RoentgenError {
-  constructor(detail = '') {
+  constructor(script: URL) {
     super(
       'worker-blocked',
-      'This site does not let the classifier start its worker. Serve its files from this site, or allow worker-src blob: in the site’s Content-Security-Policy.',
-      detail,
+      `This site does not let the classifier start its worker. Serve its files from this site, or allow worker-src blob: ${script.origin} in the site’s Content-Security-Policy.`,
+      script.href,
     );
   }
 }
@@ -228,8 +228,6 @@ export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
       return new ModelError(kind, detail);
     case 'unsupported-browser':
       return new UnsupportedBrowserError(detail);
-    case 'worker-blocked':
-      return new WorkerBlockedError(detail);
     default:
       return new InternalError(`${kind}: ${detail}`);
   }

@@ -23,7 +23,8 @@ if (element !== null) {
     render(gaps(card), section('lacks'));
   });
   dropAnywhere(element);
-  void offerSamples(element);
+  // Without its samples the page is whole.
+  offerSamples(element).catch(() => {});
 }
 
 /** A film let go beside the stage is judged all the same; the browser would leave the page and open it. */
