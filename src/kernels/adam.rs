@@ -31,6 +31,9 @@ pub struct AdamStep {
 ///
 /// # Source
 /// Kingma and Ba, arXiv:1412.6980, algorithm 1; Loshchilov and Hutter, arXiv:1711.05101, algorithm 2; as in PyTorch.
+/// Keras adds its `ε` to `√v` before the correction, which makes it `ε / √(1-β₂ᵗ)` in this form: its 1e-7 acts like
+/// 3.2e-6 in the first step and like 1e-7 after some thousands. The two part where gradients
+/// come near that: after ten steps of the scratch CNN on 18 px noise they are a tenth of the way apart.
 pub fn adam(step: &AdamStep, weight: &mut [f32], grad: &[f32], first: &mut [f32], second: &mut [f32]) {
     assert!(grad.len() == weight.len() && first.len() == weight.len() && second.len() == weight.len());
     let AdamStep { beta1, beta2, epsilon, .. } = *step;

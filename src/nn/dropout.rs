@@ -38,3 +38,53 @@ impl Dropout {
         Ok((input * Tensor::from_vec(mask, input.shape(), input.device())?)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    const N: usize = 100_000;
+
+    fn mask(rate: f32, seed: u64, stream: u64) -> Vec<f32> {
+        let ones = Tensor::ones((10, N / 10), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let dropped = Dropout::new(rate, seed, stream).apply(&ones).unwrap();
+        dropped.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn the_dropped_share_is_the_rate_and_the_mean_stays() {
+        for rate in [0.1_f32, 0.5, 0.9] {
+            let mask = mask(rate, 1, 0);
+            let keep = 1.0 / (1.0 - rate);
+            assert!(mask.iter().all(|&m| m == 0.0 || m == keep));
+            let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64 / N as f64;
+            // A share p of n draws spreads by √(p(1-p)/n); five such spreads.
+            let rate = f64::from(rate);
+            let spread = (rate * (1.0 - rate) / N as f64).sqrt();
+            assert!((dropped - rate).abs() < 5.0 * spread, "{dropped} dropped at rate {rate}");
+            let mean = mask.iter().map(|&m| f64::from(m)).sum::<f64>() / N as f64;
+            assert!((mean - 1.0).abs() < 5.0 * spread / (1.0 - rate), "mean {mean} at rate {rate}");
+        }
+    }
+
+    #[test]
+    fn seed_and_stream_decide_the_mask() {
+        let first = mask(0.5, 1, 3);
+        assert_eq!(first, mask(0.5, 1, 3));
+        for other in [mask(0.5, 2, 3), mask(0.5, 1, 4)] {
+            let equal = first.iter().zip(&other).filter(|(a, b)| a == b).count() as f64 / N as f64;
+            // Independent masks agree at half the places, ± 5 · √(¼ / n).
+            assert!((equal - 0.5).abs() < 0.008, "{equal} of the places are alike");
+        }
+    }
+
+    #[test]
+    fn the_gradient_passes_where_the_activation_did() {
+        let x = Var::ones(1000, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let y = Dropout::new(0.25, 1, 0).apply(&x).unwrap();
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        assert_eq!(grads.get(&x).unwrap().to_vec1::<f32>().unwrap(), y.to_vec1::<f32>().unwrap());
+    }
+}

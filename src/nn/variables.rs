@@ -75,3 +75,42 @@ impl SimpleBackend for Variables {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of `names` after asking for them in that order.
+    fn drawn(seed: u64, names: &[&str]) -> BTreeMap<String, Vec<f32>> {
+        let variables = Variables::new(seed);
+        for name in names {
+            variables.builder().get_with_hints(8, name, Init::Uniform { lo: -1.0, up: 1.0 }).unwrap();
+        }
+        variables.all().into_iter().map(|(name, var)| (name, var.to_vec1().unwrap())).collect()
+    }
+
+    #[test]
+    fn neither_order_nor_other_variables_change_a_draw() {
+        let all = drawn(1, &["a", "b", "c"]);
+        assert_eq!(all, drawn(1, &["c", "a", "b"]));
+        assert_eq!(all["b"], drawn(1, &["b"])["b"]);
+        assert_ne!(all["a"], all["b"]);
+        assert_ne!(all["a"], drawn(2, &["a"])["a"]);
+    }
+
+    #[test]
+    fn asking_twice_gives_the_same_weights_to_train() {
+        let variables = Variables::new(1);
+        let ask = || variables.builder().get_with_hints(3, "w", Init::Const(0.5)).unwrap();
+        let (first, second) = (ask(), ask());
+        variables.all()["w"].set(&Tensor::new(&[1.0_f32, 2.0, 3.0], &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(first.to_vec1::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(second.to_vec1::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn an_initialisation_that_is_not_ours_is_an_error() {
+        let refused = Variables::new(1).builder().get_with_hints(3, "w", candle_nn::init::DEFAULT_KAIMING_NORMAL);
+        assert!(refused.unwrap_err().to_string().contains("w: initialisation"));
+    }
+}

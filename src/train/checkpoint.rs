@@ -92,3 +92,26 @@ fn read(tensors: &SafeTensors<'_>, name: &str, len: usize) -> Result<Vec<f32>> {
     let (values, _) = view.data().as_chunks::<4>();
     Ok(values.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_checkpoint_are_an_error_that_says_so() {
+        let (values, none) = ([0_u8; 4], None::<HashMap<String, String>>);
+        let weights = [("w", TensorView::new(Dtype::F32, vec![1], &values).unwrap())];
+        let weights_file = safetensors::serialize(weights.clone(), none).unwrap();
+        let garbled = HashMap::from([(STATE.to_owned(), "{\"config\": 1}".to_owned())]);
+        let garbled = safetensors::serialize(weights, Some(garbled)).unwrap();
+        let reason = |bytes: &[u8]| match Checkpoint::restore(bytes) {
+            Err(Error::Checkpoint { reason }) => reason,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("restored from {} bytes", bytes.len()),
+        };
+        assert!(reason(&weights_file).contains("is it a weights file?"));
+        for bytes in [&b""[..], b"not safetensors at all", &weights_file[..20], &[0xff; 64], &garbled] {
+            assert!(!reason(bytes).is_empty());
+        }
+    }
+}

@@ -85,4 +85,14 @@ mod tests {
         let history = History { epochs, ..History::default() };
         assert_eq!(history.best().map(|e| e.epoch), Some(3));
     }
+
+    #[test]
+    fn running_means_weigh_each_image_alike() {
+        let mut running = Running::default();
+        assert_eq!(running.phase(), Phase { loss: 0.0, accuracy: 0.0 });
+        for (loss, correct, n) in [(1.0, 1, 1), (3.0, 1, 3)] {
+            running.add(&StepReport { loss, correct, n, learning_rate: 0.1 });
+        }
+        assert_eq!(running.phase(), Phase { loss: 2.5, accuracy: 0.5 });
+    }
 }

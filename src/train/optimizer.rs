@@ -113,3 +113,46 @@ impl Optimizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn weights_decay_and_biases_and_strangers_do_not() {
+        let var =
+            |shape: &[usize]| Var::from_tensor(&Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap());
+        let named = [("bias", vec![1]), ("stranger", vec![1, 1]), ("weight", vec![1, 1])];
+        let vars: BTreeMap<_, _> = named.map(|(name, shape)| (name.to_owned(), var(&shape).unwrap())).into();
+        let mut grads = GradientSink::new(vars.values().map(Var::as_tensor));
+        // A loss that knows the weight and the bias, and has no slope. (candle takes a factor 0 for a broken graph.)
+        let flat = |name: &str| (vars[name].as_tensor() * vars[name].zeros_like().unwrap()).unwrap().sum_all().unwrap();
+        let loss = flat("weight") + flat("bias");
+        grads.backward(&loss.unwrap()).unwrap();
+        for config in [OptimizerConfig::default(), OptimizerConfig::Sgd { momentum: 0.9 }] {
+            vars["weight"].set(&Tensor::ones((1, 1), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+            Optimizer::new(config, 0.5, &vars).step(&vars, &grads, 0.1, 1).unwrap();
+            let value = |name: &str| vars[name].sum_all().unwrap().to_scalar::<f32>().unwrap();
+            // 1 - αλ of the weight is left.
+            assert_eq!(["weight", "bias", "stranger"].map(value), [0.95, 1.0, 1.0], "{config:?}");
+        }
+    }
+
+    #[test]
+    fn constants_outside_their_ranges_are_refused_by_name() {
+        let adam = |beta1, beta2, epsilon| OptimizerConfig::Adam { beta1, beta2, epsilon };
+        for (config, name) in [
+            (adam(1.0, 0.999, 1e-7), "beta1"),
+            (adam(0.9, -0.1, 1e-7), "beta2"),
+            (adam(0.9, 0.999, 0.0), "epsilon"),
+            (adam(0.9, 0.999, f32::NAN), "epsilon"),
+            (OptimizerConfig::Sgd { momentum: 1.0 }, "momentum"),
+        ] {
+            let error = config.validate().unwrap_err();
+            assert!(matches!(error, Error::Config { field, .. } if field == name), "{error}");
+        }
+        OptimizerConfig::default().validate().unwrap();
+    }
+}

@@ -47,4 +47,27 @@ mod tests {
         assert!((schedule.factor(60, 110) - 0.5).abs() < 1e-6);
         assert!(schedule.factor(109, 110) < 0.001);
     }
+
+    #[test]
+    fn constant_is_one_throughout() {
+        assert!([0, 5, 1_000_000].into_iter().all(|step| Schedule::Constant.factor(step, 10) == 1.0));
+    }
+
+    #[test]
+    fn cosine_without_warm_up_is_pytorchs_annealing() {
+        // PyTorch 2.12: CosineAnnealingLR(SGD(lr=1.0), T_max=8).
+        const EXPECTED: [f32; 8] =
+            [1.0, 0.961_939_8, 0.853_553_4, 0.691_341_7, 0.5, 0.308_658_3, 0.146_446_6, 0.038_060_2];
+        for (step, expected) in EXPECTED.into_iter().enumerate() {
+            let found = Schedule::Cosine { warmup_steps: 0 }.factor(step as u64, 8);
+            assert!((found - expected).abs() < 1e-6, "step {step}: {found} against {expected}");
+        }
+    }
+
+    #[test]
+    fn cosine_stays_in_range_beyond_the_end_and_where_the_warm_up_is_the_whole_run() {
+        assert_eq!(Schedule::Cosine { warmup_steps: 0 }.factor(99, 10), 0.0);
+        assert_eq!(Schedule::Cosine { warmup_steps: 10 }.factor(9, 10), 1.0);
+        assert_eq!(Schedule::Cosine { warmup_steps: 20 }.factor(9, 10), 0.5);
+    }
 }

@@ -134,3 +134,61 @@ fn count_equal(logits: &Tensor, classes: usize, expected: &[usize]) -> Result<us
     let found = with_values(logits, |values| classes_of(values, classes))?;
     Ok(found.iter().zip(expected).filter(|(a, b)| a == b).count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::ScratchCnn;
+    use crate::train::OptimizerConfig;
+
+    const SIDE: usize = 16;
+
+    fn trainer(change: impl FnOnce(&mut TrainConfig)) -> Trainer {
+        let variables = Variables::new(1);
+        let model = ScratchCnn::new(variables.builder(), SIDE, 2).unwrap();
+        let mut config = TrainConfig::recipe(Architecture::ScratchCnn, vec!["a".into(), "b".into()]);
+        change(&mut config);
+        Trainer::with_model(config, Box::new(model), &variables)
+    }
+
+    fn batch() -> Batch {
+        let len = 2 * 3 * SIDE * SIDE;
+        let images = (0..len).map(|i| (i * 37 % len) as f32 / len as f32).collect();
+        Batch { images, targets: vec![1.0, 0.0, 0.0, 1.0], n: 2, channels: 3, height: SIDE, width: SIDE, classes: 2 }
+    }
+
+    #[test]
+    fn divergence_is_an_error_and_leaves_weights_and_position_as_they_were() {
+        let mut trainer = trainer(|config| {
+            config.optimizer = OptimizerConfig::Sgd { momentum: 0.0 };
+            config.learning_rate = 1e30;
+        });
+        let bits = |trainer: &Trainer| {
+            let of = |w: &Tensor| with_values(w, |w| w.iter().map(|v| v.to_bits()).collect::<Vec<_>>()).unwrap();
+            trainer.weights().values().map(of).collect::<Vec<_>>()
+        };
+        trainer.step(batch()).unwrap();
+        let before = bits(&trainer);
+        let error = trainer.step(batch()).unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
+        assert_eq!(trainer.steps(), 1);
+        assert!(bits(&trainer) == before, "the weights have changed");
+    }
+
+    #[test]
+    fn evaluation_neither_drops_out_nor_smooths_nor_trains() {
+        let mut harsh = trainer(|config| (config.dropout, config.label_smoothing) = (0.9, 0.5));
+        let mut plain = trainer(|_| {});
+        let evaluated = harsh.evaluate(batch()).unwrap();
+        assert_eq!(evaluated, harsh.evaluate(batch()).unwrap());
+        assert_eq!(evaluated.loss, plain.step(batch()).unwrap().loss);
+        assert_ne!(evaluated.loss, harsh.step(batch()).unwrap().loss);
+    }
+
+    #[test]
+    fn a_step_reports_the_schedules_learning_rate() {
+        let mut trainer = trainer(|config| config.schedule = crate::train::Schedule::Cosine { warmup_steps: 4 });
+        let rates = [(); 4].map(|()| trainer.step(batch()).unwrap().learning_rate);
+        assert_eq!(rates, [0.25_f32, 0.5, 0.75, 1.0].map(|factor| 1e-4 * factor));
+    }
+}

@@ -198,6 +198,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     {
         eprintln!("{line}");
     }
+    for file in &folders.unreadable {
+        ui::complain(&format!("left out, unreadable: {}: {}", file.path.display(), file.error));
+    }
+    if folders.val.is_empty() {
+        let reason = "no film is left to validate on; give more films, or a val folder".into();
+        return Err(Error::Dataset { reason });
+    }
     let config = args.config(folders.classes.clone())?;
     fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
     let fingerprint = fingerprint(&folders.train, &folders.val);
