@@ -180,7 +180,8 @@ fn interrupt(dir: &TempDir, arguments: &str, after: Duration) -> u64 {
     assert!(sent.success());
     let last = lines.last().expect("a message");
     let status = child.wait().expect("ends");
-    assert!(status.success(), "{status}: {last}");
+    // 128 + SIGINT, as a shell reports it.
+    assert_eq!(status.code(), Some(130), "{last}");
     let (step, advice) = last
         .strip_prefix("stopped at step ")
         .and_then(|rest| rest.split_once(';'))
@@ -210,6 +211,9 @@ fn a_run_is_not_continued_with_other_settings_or_images_or_from_damaged_bytes() 
     let settings = "--data films --out model --epochs 1 --steps-per-epoch 1";
     succeed(&dir, settings);
     let before = checkpoint(&dir, "model");
+    let anew = refusal(&dir, settings);
+    assert!(anew.contains("--resume") && anew.contains("--overwrite"), "{anew}");
+    assert_eq!(checkpoint(&dir, "model"), before, "a refused run changes nothing");
     let other = refusal(&dir, &format!("{settings} --resume --learning-rate 2e-4"));
     assert!(other.contains("other settings"), "{other}");
     write_films(&dir.path().join("films/train/dark"), false, 21, 9000);

@@ -99,6 +99,9 @@ pub struct Args {
     /// Continue from the checkpoint in --out, to the same weights as an unbroken run
     #[arg(long)]
     resume: bool,
+    /// Begin anew although --out holds a checkpoint, and replace it
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
     /// Print one JSON line an epoch on standard output
     #[arg(long)]
     json: bool,
@@ -181,6 +184,9 @@ impl Args {
     }
 }
 
+/// What a shell reports of a program that Ctrl-C ended, 128 + SIGINT: `train && evaluate` must not go on.
+const INTERRUPTED: u8 = 130;
+
 /// Set by Ctrl-C: finish the step, save, stop.
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -211,6 +217,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint_path = args.out.join("checkpoint.safetensors");
     let (mut state, mut trainer) = if args.resume {
         resume(&checkpoint_path, &config, &fingerprint)?
+    } else if checkpoint_path.exists() && !args.overwrite {
+        let reason = format!(
+            "{} is there already; give --resume to continue it, --overwrite to begin anew, or another --out",
+            checkpoint_path.display()
+        );
+        return Err(Error::Checkpoint { reason });
     } else {
         let trainer = Trainer::new(config.clone())?;
         (Checkpoint { config: config.clone(), step: 0, history: History::default(), data: fingerprint }, trainer)
@@ -234,7 +246,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             save_checkpoint(&checkpoint_path, &mut state, &trainer)?;
             let out = args.out.display();
             eprintln!("stopped at step {}; `--out {out} --resume` with the same settings continues", trainer.steps());
-            return Ok(ExitCode::SUCCESS);
+            return Ok(ExitCode::from(INTERRUPTED));
         };
         let record = EpochRecord {
             epoch,
