@@ -241,14 +241,19 @@ pub fn conv2d_grad_weight(
             sum
         })
         .collect();
-    grad_weight.fill(0.0);
-    for partial in &partials {
-        for (sum, v) in grad_weight.iter_mut().zip(partial) {
-            *sum += v;
-        }
-    }
+    sum_in_order(&partials, grad_weight);
     grad_bias.fill(0.0);
     for (plane, channel) in grad.chunks_exact(g.plane()).zip((0..g.out_channels).cycle()) {
         grad_bias[channel] += plane.iter().sum::<f32>();
+    }
+}
+
+/// Replaces `out` by the sum of the partial sums, added in their order.
+pub(super) fn sum_in_order(partials: &[Vec<f32>], out: &mut [f32]) {
+    out.fill(0.0);
+    for partial in partials {
+        for (sum, v) in out.iter_mut().zip(partial) {
+            *sum += v;
+        }
     }
 }

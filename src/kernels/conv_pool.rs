@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::arch::gemm::{View, gemm};
-use super::conv2d::{Conv2dGeometry, PARTIALS};
+use super::conv2d::{Conv2dGeometry, PARTIALS, sum_in_order};
 
 /// Side and stride of the pooling windows.
 const POOL: usize = 2;
@@ -179,12 +179,7 @@ pub fn conv2d_pool_grad(
             sum
         })
         .collect();
-    grad_weight.fill(0.0);
-    for partial in &partials {
-        for (sum, v) in grad_weight.iter_mut().zip(partial) {
-            *sum += v;
-        }
-    }
+    sum_in_order(&partials, grad_weight);
     grad_bias.fill(0.0);
     let plane = pooled / g.out_channels;
     for (i, (grads, winners)) in grad.chunks_exact(plane).zip(winners.chunks_exact(plane)).enumerate() {
