@@ -223,9 +223,9 @@ fn write_model(out: &Path, state: &Checkpoint, trainer: &Trainer, images: (usize
     let config = &state.config;
     let id = model_id(out, &config.architecture);
     let training = serde_json::json!({
-        "config": config,
+        "config": in_short(config)?,
         "images": { "train": images.0, "validation": images.1 },
-        "best_epoch": state.history.best(),
+        "best_epoch": in_short(&state.history.best())?,
         "trainer": concat!("roentgen ", env!("CARGO_PKG_VERSION")),
     });
     let bytes = write_weights(&weights)?;
@@ -253,4 +253,10 @@ fn model_id(out: &Path, otherwise: &str) -> String {
     let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
     let id: String = kept.collect::<String>().trim_matches(['-', '.']).into();
     if id.is_empty() { otherwise.to_owned() } else { id }
+}
+
+/// A value as JSON with each f32 in its own few digits: directly, 0.1 would become 0.10000000149011612.
+fn in_short(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
+    text.map_err(|error| Error::Checkpoint { reason: error.to_string() })
 }
