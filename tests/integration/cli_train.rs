@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::formula::random;
 
 /// Writes `n` noisy films of 48 px with a disc in the middle that is bright in one class and dark in the other.
-fn write_films(folder: &Path, bright: bool, n: usize, stream: u64) {
+pub fn write_films(folder: &Path, bright: bool, n: usize, stream: u64) {
     fs::create_dir_all(folder).expect("a folder");
     for film in 0..n {
         let noise = |x: u32, y: u32| (random(stream + film as u64, (48 * y + x) as usize) % 60) as u8;
@@ -28,7 +28,7 @@ fn write_films(folder: &Path, bright: bool, n: usize, stream: u64) {
 }
 
 /// `train` and `val` folders of two classes, and `runs` for what is made of them.
-fn data_set() -> TempDir {
+pub fn data_set() -> TempDir {
     let dir = TempDir::new().expect("a temporary folder");
     for (split, n, stream) in [("train", 20, 1000), ("val", 10, 2000)] {
         write_films(&dir.path().join("films").join(split).join("bright"), true, n, stream);

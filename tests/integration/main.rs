@@ -3,6 +3,7 @@
 mod boundaries;
 mod cli_dataset;
 mod cli_evaluate;
+mod cli_model_folder;
 mod cli_predict;
 mod cli_summary;
 mod cli_train;
