@@ -140,12 +140,12 @@ clippy_wasm() {
 # --show-output: a test that leaves something out for want of data says so, and passing tests are silent otherwise.
 test_rust() { cargo test --locked --release -- --show-output; }
 
-# Under node: `--test wasm` is the one file of tests made for it. In the module's own profile: what users get is tested,
-# and its dependencies are there already.
+# Under node: the library's tests that are marked for wasm, every kernel against its reference among them, and the file
+# of tests made for it. In the module's own profile: what users get is tested, and its dependencies are there already.
 test_wasm() {
   local variant
   for variant in "${WASM_VARIANTS[@]}"; do
-    wasm_cargo "$variant" test --profile wasm --test wasm \
+    wasm_cargo "$variant" test --profile wasm --lib --test wasm \
       --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
   done
 }

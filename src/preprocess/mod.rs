@@ -150,7 +150,7 @@ mod tests {
         good.validate().unwrap();
         for (bad, field) in [
             (Preprocess { height: 0, ..good.clone() }, "preprocess.height"),
-            (Preprocess { width: 1 << 40, ..good.clone() }, "preprocess.width"),
+            (Preprocess { width: usize::MAX, ..good.clone() }, "preprocess.width"),
             (Preprocess { channels: 2, ..good.clone() }, "preprocess.channels"),
             (Preprocess { mean: f32::NAN, ..good.clone() }, "preprocess.mean"),
             (Preprocess { std: 0.0, ..good.clone() }, "preprocess.std"),
