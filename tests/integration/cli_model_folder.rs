@@ -36,14 +36,15 @@ fn a_compressed_model_is_small_and_says_almost_the_same() {
     let at = dir.path();
     succeed(at, &["train", "--data", "films", "--out", "whole", "--epochs", "1", "--steps-per-epoch", "6"]);
     // No more directions than there are films to find them on: 40 of them span everything that the layer does here.
-    succeed(at, &["compress", "--model", "whole", "--data", "films", "--out", "small", "--rank", "40"]);
+    succeed(at, &["compress", "--model", "whole", "--data", "films", "--out", "Small (40)", "--rank", "40"]);
 
     let (whole, weights) = read_model_folder(&at.join("whole")).expect("a model");
     let whole = Classifier::new(whole, &weights).expect("a classifier");
-    let (small, weights) = read_model_folder(&at.join("small")).expect("a model");
+    let (small, weights) = read_model_folder(&at.join("Small (40)")).expect("a model");
     // 40 · 53,824 bytes for the wide factor, 40 · 512 floats for the other, convolutions and biases in f32.
     assert!(weights.len() < 40 * 53_824 + 4 * (40 * 512 + 53_696 + 2_000), "{} bytes", weights.len());
     assert!(small.weights.bytes <= weights.len() as u64);
+    assert_eq!(small.id, "small--40", "the folder's name in the characters that an id may have");
     let small = Classifier::new(small, &weights).expect("a classifier");
     for class in ["bright", "dark"] {
         let film = fs::read(at.join("films/val").join(class).join("film 0.png")).expect("a film");
@@ -53,7 +54,7 @@ fn a_compressed_model_is_small_and_says_almost_the_same() {
         }
     }
 
-    let twice = refusal(at, &["compress", "--model", "small", "--data", "films", "--out", "smaller"]);
+    let twice = refusal(at, &["compress", "--model", "Small (40)", "--data", "films", "--out", "smaller"]);
     assert!(twice.contains("compressed already"), "{twice}");
     let rank = refusal(at, &["compress", "--model", "whole", "--data", "films", "--out", "smaller", "--rank", "513"]);
     assert!(rank.contains("between 1 and 512"), "{rank}");

@@ -7,14 +7,14 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use roentgen::classifier::Classifier;
 use roentgen::compress::OutputMoments;
-use roentgen::data::{self, Dataset, FolderOptions, Sample};
+use roentgen::data::{self, FolderOptions, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
 use roentgen::kernels::custom_op::{self, with_values};
 use roentgen::metrics::Evaluation;
 use roentgen::models::{Architecture, ScratchCnn};
 
-use crate::{evaluate, ui};
+use crate::{evaluate, model_folder, ui};
 
 /// Images in one pass.
 const BATCH: usize = 32;
@@ -117,12 +117,7 @@ fn pick(samples: &[Sample], count: usize) -> Vec<Sample> {
 }
 
 fn moments(network: &ScratchCnn, weight: &Tensor, card: &ModelCard, samples: &[Sample]) -> Result<OutputMoments> {
-    let bar = ui::progress(samples.len(), "training images");
-    let (images, unreadable) =
-        Dataset::load(samples, &card.classes, &card.preprocess, |done| bar.set_position(done as u64))?;
-    for file in unreadable {
-        ui::complain(&format!("left out, unreadable: {}: {}", file.path.display(), file.error));
-    }
+    let images = model_folder::load_films(samples, &card.classes, &card.preprocess, "reading training images")?;
     let bar = ui::progress(images.len(), "outputs");
     let outputs = weight.dims2()?.0;
     let none = Tensor::zeros(outputs, DType::F32, &Device::Cpu)?;
@@ -138,9 +133,8 @@ fn moments(network: &ScratchCnn, weight: &Tensor, card: &ModelCard, samples: &[S
 }
 
 fn named(card: &ModelCard, args: &Args, variance_kept: f64) -> ModelCard {
-    let folder = args.out.file_name().map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
     let mut small = card.clone();
-    small.id = folder;
+    small.id = model_folder::id(&args.out, &card.id);
     small.name = args.name.clone().unwrap_or_else(|| small.id.clone());
     small.metrics.clear();
     if let Some(serde_json::Value::Object(training)) = &mut small.training {

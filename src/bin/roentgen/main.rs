@@ -8,6 +8,7 @@ mod card;
 mod compress;
 mod dataset;
 mod evaluate;
+mod model_folder;
 mod plot;
 mod predict;
 mod summary;

@@ -14,7 +14,7 @@ use roentgen::kernels::custom_op::with_values;
 use roentgen::train::{Checkpoint, EpochRecord, History, Phase, Running, Schedule, TrainConfig, Trainer};
 use sha2::{Digest, Sha256};
 
-use super::{plot, ui};
+use super::{model_folder, plot, ui};
 
 pub use args::Args;
 
@@ -36,14 +36,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ..FolderOptions::default()
     };
     let folders = data::open(&args.data, &options)?;
-    for line in
-        folders.notes.iter().chain(&folders.left_out.iter().map(|f| format!("left out: {f}")).collect::<Vec<_>>())
-    {
-        eprintln!("{line}");
+    for note in &folders.notes {
+        eprintln!("{note}");
     }
-    for file in &folders.unreadable {
-        ui::complain(&format!("left out, unreadable: {}: {}", file.path.display(), file.error));
+    for folder in &folders.left_out {
+        eprintln!("left out: {folder}");
     }
+    model_folder::name_unreadable(&folders.unreadable);
     if folders.val.is_empty() {
         let reason = "no film is left to validate on; give more films, or a val folder".into();
         return Err(Error::Dataset { reason });
@@ -64,8 +63,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let trainer = Trainer::new(config.clone())?;
         (Checkpoint { config: config.clone(), step: 0, history: History::default(), data: fingerprint }, trainer)
     };
-    let train = load(&folders.train, &config, "reading training images")?;
-    let validation = load(&folders.val, &config, "reading validation images")?;
+    let train =
+        model_folder::load_films(&folders.train, &config.classes, &config.preprocess, "reading training images")?;
+    let validation =
+        model_folder::load_films(&folders.val, &config.classes, &config.preprocess, "reading validation images")?;
     report_counts(&train, &validation);
 
     let loader = LoaderConfig {
@@ -140,17 +141,6 @@ fn validate(trainer: &Trainer, validation: &Dataset, config: &TrainConfig) -> Re
     Ok(sums.phase())
 }
 
-fn load(samples: &[Sample], config: &TrainConfig, what: &'static str) -> Result<Dataset> {
-    let bar = ui::progress(samples.len(), what);
-    let loaded = Dataset::load(samples, &config.classes, &config.preprocess, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    let (dataset, unreadable) = loaded?;
-    for file in unreadable {
-        ui::complain(&format!("left out, unreadable: {}: {}", file.path.display(), file.error));
-    }
-    Ok(dataset)
-}
-
 fn report_counts(train: &Dataset, validation: &Dataset) {
     for (i, class) in train.classes().iter().enumerate() {
         eprintln!("{class}: {} to train on, {} to validate", train.counts()[i], validation.counts()[i]);
@@ -196,7 +186,8 @@ fn resume(path: &Path, config: &TrainConfig, data: &str) -> Result<(Checkpoint, 
     let extended = state.config.epochs != config.epochs && state.config.schedule != Schedule::Constant;
     if same != *config || extended {
         return Err(Error::Checkpoint {
-            reason: "was made with other settings; give those of the run, which history.json holds".into(),
+            reason: "was made with other settings; give those of the run, which model.json holds as training.config"
+                .into(),
         });
     }
     Ok((Checkpoint { config: config.clone(), ..state }, trainer))
@@ -221,7 +212,7 @@ fn write_model(out: &Path, state: &Checkpoint, trainer: &Trainer, images: (usize
         weights.push(Weight { name, shape: tensor.dims().to_vec(), values, storage: Storage::F32 });
     }
     let config = &state.config;
-    let id = model_id(out, &config.architecture);
+    let id = model_folder::id(out, &config.architecture);
     let training = serde_json::json!({
         "config": in_short(config)?,
         "images": { "train": images.0, "validation": images.1 },
@@ -245,14 +236,6 @@ fn write_model(out: &Path, state: &Checkpoint, trainer: &Trainer, images: (usize
         limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
     };
     folder::write_model_folder(out, &card, &bytes, Encoding::Identity).map(drop)
-}
-
-/// The folder's name in the characters that a model's name may have.
-fn model_id(out: &Path, otherwise: &str) -> String {
-    let name = out.file_name().map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
-    let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' });
-    let id: String = kept.collect::<String>().trim_matches(['-', '.']).into();
-    if id.is_empty() { otherwise.to_owned() } else { id }
 }
 
 /// A value as JSON with each f32 in its own few digits: directly, 0.1 would become 0.10000000149011612.
