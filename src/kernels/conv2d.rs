@@ -29,6 +29,7 @@ pub struct Conv2dGeometry {
     pub(crate) kernel_height: usize,
     pub(crate) kernel_width: usize,
     pub(crate) stride: usize,
+    pub(crate) padding: usize,
 }
 
 impl Conv2dGeometry {
@@ -49,17 +50,34 @@ impl Conv2dGeometry {
             kernel_height,
             kernel_width,
             stride,
+            padding: 0,
         })
+    }
+
+    /// The same with `padding` zeros around each image, which [`channels_last`](super::channels_last) alone knows how to
+    /// do.
+    pub fn with_padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Rows of an image with its margins.
+    pub(crate) fn padded_height(&self) -> usize {
+        self.height + 2 * self.padding
+    }
+
+    /// Columns of an image with its margins.
+    pub(crate) fn padded_width(&self) -> usize {
+        self.width + 2 * self.padding
     }
 
     /// Rows of the output.
     pub fn out_height(&self) -> usize {
-        (self.height - self.kernel_height) / self.stride + 1
+        (self.padded_height() - self.kernel_height) / self.stride + 1
     }
 
     /// Columns of the output.
     pub fn out_width(&self) -> usize {
-        (self.width - self.kernel_width) / self.stride + 1
+        (self.padded_width() - self.kernel_width) / self.stride + 1
     }
 
     /// Values in the input, all images together.
@@ -75,6 +93,12 @@ impl Conv2dGeometry {
     /// Values in the weight.
     pub fn weight_len(&self) -> usize {
         self.out_channels * self.taps()
+    }
+
+    /// How [`channels_last::turned`](super::channels_last::turned) splits `[c_out, c_in, taps]` to make it
+    /// `[taps, c_in, c_out]`.
+    pub(super) fn taps_last(&self) -> [usize; 2] {
+        [self.in_channels, self.kernel_height * self.kernel_width]
     }
 
     /// Products in one output value: rows of the unfolded matrix.
@@ -161,7 +185,7 @@ impl Conv2dGeometry {
 /// When a slice does not hold what the geometry says.
 pub fn conv2d(g: &Conv2dGeometry, input: &[f32], weight: &[f32], bias: &[f32], rectify: bool, out: &mut [f32]) {
     assert_eq!((input.len(), weight.len(), bias.len()), (g.input_len(), g.weight_len(), g.out_channels));
-    assert_eq!(out.len(), g.output_len());
+    assert!(out.len() == g.output_len() && g.padding == 0);
     let alone = g.batch == 1;
     let weight = View::new(weight, g.out_channels, g.taps());
     let images = input.par_chunks_exact(g.input_len() / g.batch);

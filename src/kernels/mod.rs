@@ -9,14 +9,18 @@
 
 pub mod adam;
 mod arch;
+pub mod channels_last;
 pub mod conv2d;
 pub mod conv_pool;
 pub mod custom_op;
 pub mod dense;
+mod direct;
 pub mod pool;
 pub mod reference;
 pub mod relu;
+mod scratch;
 pub mod sgd;
+mod winograd;
 
 #[cfg(test)]
 mod tests;

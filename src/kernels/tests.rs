@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 
+use super::channels_last::{self, GradSource, turned, turned_back};
 use super::conv_pool;
 use super::conv2d::{self, Conv2dGeometry};
 use super::custom_op::{self, GradientSink, with_values};
@@ -104,6 +105,109 @@ fn pooled_convolution_and_its_gradients_follow_the_reference() {
         let alone = dw.clone();
         conv_pool::conv2d_pool_grad(&g, (&x, &w), (&dy, &winners), (&mut dw, &mut db), None);
         assert_eq!(dw, alone, "{what}: the weight's gradient does not depend on whether the input's is asked for");
+    }
+}
+
+/// Shapes for Winograd's algorithm: whole tiles, tiles over the edge, odd sums of rows and columns that pooling drops,
+/// several blocks of tiles, channels that fill no register.
+const TRANSFORMED: &[([usize; 4], [usize; 4], usize)] = &[
+    ([1, 8, 12, 12], [8, 8, 5, 5], 1),
+    ([2, 9, 13, 30], [11, 9, 5, 5], 1),
+    ([1, 16, 8, 8], [8, 16, 3, 3], 1),
+    ([3, 8, 17, 23], [20, 8, 3, 3], 1),
+    ([1, 32, 24, 60], [17, 32, 5, 5], 1),
+    ([9, 8, 3, 3], [8, 8, 3, 3], 1),
+];
+
+/// The error that Winograd's algorithm adds to the rounding of a sum: 2e-5 of the largest value is ten times what was
+/// measured, and a wrong coefficient in a transform is off by far more.
+fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= 2e-5 * largest, "{what}: value {i} is {a}, the reference says {b} of {largest}");
+    }
+}
+
+#[test]
+fn convolution_with_channels_last_and_its_gradients_follow_the_reference() {
+    for &(input, weight, stride) in CONVOLUTIONS.iter().chain(TRANSFORMED) {
+        let g = Conv2dGeometry::new(input, weight, stride).expect("a valid geometry");
+        let [_, channels, h, w] = input;
+        let (x, k, b) = (values(g.input_len(), 1), values(g.weight_len(), 2), values(weight[0], 3));
+        let dy = values(g.output_len(), 4);
+        let pixels = [1, g.out_height() * g.out_width()];
+        let what = format!("{g:?}");
+        let last = turned(&x, channels, [1, h * w]);
+        let back = |values: &[f32], channels, order| {
+            let mut out = vec![f32::NAN; values.len()];
+            turned_back(values, channels, order, &mut out);
+            out
+        };
+
+        let prepared = channels_last::Prepared::new(&g, &k, &b);
+        let mut y = vec![f32::NAN; g.output_len()];
+        let expected = reference::conv2d(&g, &x, &k, &b);
+        prepared.forward(&g, &last, false, &mut y);
+        assert_near(&back(&y, weight[0], pixels), &expected, &what);
+        prepared.forward(&g, &last, true, &mut y);
+        let rectified: Vec<f32> = expected.iter().map(|v| v.max(0.0)).collect();
+        assert_near(&back(&y, weight[0], pixels), &rectified, &what);
+
+        let taps = [channels, weight[2] * weight[3]];
+        let (mut dk, mut db) = (vec![f32::NAN; g.weight_len()], vec![f32::NAN; weight[0]]);
+        let mut dx = vec![f32::NAN; g.input_len()];
+        let kernel = turned(&k, weight[0], taps);
+        let grad = turned(&dy, weight[0], pixels);
+        channels_last::backward(&g, (&last, &kernel), GradSource::Plain(&grad), (&mut dk, &mut db), Some(&mut dx));
+        let (expected_dk, expected_db) = reference::conv2d_grad_weight(&g, &x, &dy);
+        assert_near(&back(&dk, weight[0], taps), &expected_dk, &what);
+        assert_near(&db, &expected_db, &what);
+        assert_near(&back(&dx, channels, [1, h * w]), &reference::conv2d_grad_input(&g, &k, &dy), &what);
+
+        let planes = input[0] * weight[0];
+        let Some(pool) = Pool2dGeometry::new(planes, g.out_height(), g.out_width(), 2, 2) else { continue };
+        let order = [1, pool.out_height() * pool.out_width()];
+        let (expected, _) = reference::max_pool2d(&pool, &rectified);
+        let (mut y, mut winners) = (vec![f32::NAN; pool.output_len()], vec![f32::NAN; pool.output_len()]);
+        prepared.forward_pooled(&g, &last, &mut y, Some(&mut winners));
+        assert_near(&back(&y, weight[0], order), &expected, &what);
+
+        let dy = values(pool.output_len(), 5);
+        let mut before = reference::max_pool2d_grad(&pool, &rectified, &dy);
+        before.iter_mut().zip(&rectified).filter(|(_, y)| **y <= 0.0).for_each(|(g, _)| *g = 0.0);
+        let grad = turned(&dy, weight[0], order);
+        let grad = GradSource::Pooled(&grad, &winners);
+        channels_last::backward(&g, (&last, &kernel), grad, (&mut dk, &mut db), Some(&mut dx));
+        let (expected_dk, expected_db) = reference::conv2d_grad_weight(&g, &x, &before);
+        assert_near(&back(&dk, weight[0], taps), &expected_dk, &what);
+        assert_near(&db, &expected_db, &what);
+        assert_near(&back(&dx, channels, [1, h * w]), &reference::conv2d_grad_input(&g, &k, &before), &what);
+    }
+}
+
+#[test]
+fn padding_is_a_margin_of_zeros() {
+    for (input, weight, stride, padding) in
+        [([2, 3, 7, 9], [4, 3, 3, 3], 2, 1), ([1, 9, 10, 6], [8, 9, 3, 3], 1, 1), ([1, 8, 9, 13], [12, 8, 5, 5], 1, 2)]
+    {
+        let [n, c, h, w] = input;
+        let padded = Conv2dGeometry::new(input, weight, stride).expect("a valid geometry").with_padding(padding);
+        let (wide, high) = (w + 2 * padding, h + 2 * padding);
+        let whole = Conv2dGeometry::new([n, c, high, wide], weight, stride).expect("a valid geometry");
+        let x = values(padded.input_len(), 1);
+        let mut margins = vec![0.0; whole.input_len()];
+        for (line, from) in x.chunks_exact(w).enumerate() {
+            let at = (line / h * high + line % h + padding) * wide + padding;
+            margins[at..at + w].copy_from_slice(from);
+        }
+        let (k, b) = (values(padded.weight_len(), 2), values(weight[0], 3));
+        let mut y = vec![f32::NAN; padded.output_len()];
+        let last = turned(&x, c, [1, h * w]);
+        channels_last::Prepared::new(&padded, &k, &b).forward(&padded, &last, false, &mut y);
+        let mut first = vec![f32::NAN; y.len()];
+        turned_back(&y, weight[0], [1, padded.out_height() * padded.out_width()], &mut first);
+        assert_near(&first, &reference::conv2d(&whole, &margins, &k, &b), &format!("{padded:?}"));
     }
 }
 

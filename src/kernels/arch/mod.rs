@@ -1,3 +1,11 @@
-//! The only `unsafe` code of the kernels: thin, checked shells over what cannot be said safely.
+//! The only `unsafe` code of the crate: inner loops over registers, behind entry points that check their slices once.
 
 pub(super) mod gemm;
+pub(super) mod lanes;
+pub(super) mod pool;
+pub(super) mod product;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm32;
+pub(super) mod winograd;
+#[cfg(target_arch = "x86_64")]
+mod x86;

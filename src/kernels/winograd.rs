@@ -1,0 +1,378 @@
+//! Convolution by Winograd's algorithm, forward and backward: stride 1, kernels 3 and 5 wide, any padding.
+//!
+//! A 5×5 convolution takes 64 products for 16 outputs instead of 400, a 3×3 one 64 for 36 instead of 324. The work is cut
+//! into blocks of tiles so that what lies between the transforms stays in a core's own cache; forward and both gradients
+//! have the same three steps, transform, multiply point by point, transform back, in their own order. The gradients are
+//! the exact adjoints of the forward pass, so they agree with it to the last rounding.
+//!
+//! Images and gradients are `[n, h, w, c]`, weights `[kh, kw, c_in, c_out]`.
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::arch::product::{Columns, Finish as Sums, Packed, Rows, product, product_transposed};
+use super::arch::winograd::{
+    Finish, GradSource, POINTS, Patch, Planes, SIDE, Window, kernel_matrix, transform_input, transform_input_adjoint,
+    transform_output, transform_output_adjoint,
+};
+use super::conv2d::{Conv2dGeometry, PARTIALS, sum_in_order};
+use super::scratch;
+
+/// Tiles of one block: with 32 and 64 channels the planes of 32 tiles take 0.8 MB, most of a second-level cache of 1 MiB.
+const BLOCK: usize = 32;
+
+/// Whether this algorithm can do the convolution.
+pub fn applies(g: &Conv2dGeometry) -> bool {
+    g.stride == 1 && g.kernel_height == g.kernel_width && matches!(g.kernel_height, 3 | 5)
+}
+
+/// A weight at the 64 points, `G g Gᵀ`, packed for the products.
+#[derive(Debug, Clone)]
+pub struct Transformed {
+    kernel: usize,
+    /// For each point `[c_in, c_out]`.
+    forward: Vec<Packed>,
+    /// For each point `[c_out, c_in]`; empty unless asked for.
+    backward: Vec<Packed>,
+}
+
+impl Transformed {
+    /// Transforms `weight`; `backward` where the gradient for the input will be asked for.
+    ///
+    /// # Panics
+    /// When the weight does not hold what the geometry says, or the algorithm does not apply.
+    pub fn new(g: &Conv2dGeometry, weight: &[f32], backward: bool) -> Self {
+        let (inputs, outputs) = (g.in_channels, g.out_channels);
+        let zeros = |depth, columns| (0..POINTS).map(|_| Packed::new(depth, columns, |_, _| 0.0)).collect();
+        let mut transformed = Self {
+            kernel: g.kernel_height,
+            forward: zeros(inputs, outputs),
+            backward: if backward { zeros(outputs, inputs) } else { Vec::new() },
+        };
+        transformed.update(g, weight);
+        transformed
+    }
+
+    /// Transforms other values of the same weight, in place.
+    ///
+    /// # Panics
+    /// As for [`new`](Self::new).
+    pub fn update(&mut self, g: &Conv2dGeometry, weight: &[f32]) {
+        assert!(applies(g) && self.kernel == g.kernel_height && weight.len() == g.weight_len());
+        let (kernel, len) = (self.kernel, g.in_channels * g.out_channels);
+        let matrix = kernel_matrix(kernel);
+        // Σₐ G[i][a] · g[a][b], then Σ_b of that times G[j][b], over all channels at once.
+        let weighted = |sum: &mut [f32], factor: f64, values: &[f32]| {
+            sum.iter_mut().zip(values).for_each(|(s, v)| *s += factor as f32 * v);
+        };
+        let rows: Vec<Vec<f32>> = (0..SIDE)
+            .into_par_iter()
+            .flat_map_iter(|i| {
+                let mut half = vec![0.0; kernel * len];
+                for a in 0..kernel {
+                    weighted(&mut half, matrix[i][a], &weight[a * kernel * len..(a + 1) * kernel * len]);
+                }
+                (0..SIDE).map(move |j| {
+                    let mut point = vec![0.0; len];
+                    for (b, values) in half.chunks_exact(len).enumerate() {
+                        weighted(&mut point, matrix[j][b], values);
+                    }
+                    point
+                })
+            })
+            .collect();
+        self.forward.par_iter_mut().zip(&rows).for_each(|(to, u)| to.fill(|k, n| u[k * g.out_channels + n]));
+        self.backward.par_iter_mut().zip(&rows).for_each(|(to, u)| to.fill(|k, n| u[n * g.out_channels + k]));
+    }
+}
+
+/// Tiles of the images of a convolution, block by block.
+#[derive(Debug, Clone, Copy)]
+struct Tiling<'a> {
+    g: &'a Conv2dGeometry,
+    /// Outputs a side.
+    side: usize,
+    across: usize,
+    down: usize,
+    pooled: bool,
+}
+
+impl<'a> Tiling<'a> {
+    fn new(g: &'a Conv2dGeometry, pooled: bool) -> Self {
+        let side = SIDE + 1 - g.kernel_height;
+        // Where pooling drops an odd last row or column, tiles that hold nothing else are left out.
+        let cover = |outputs: usize| if pooled { outputs / 2 * 2 } else { outputs }.div_ceil(side);
+        Self { g, side, across: cover(g.out_width()), down: cover(g.out_height()), pooled }
+    }
+
+    /// Rows of tiles in a block, at least one.
+    fn block_rows(&self) -> usize {
+        (BLOCK / self.across.max(1)).clamp(1, self.down.max(1))
+    }
+
+    /// Tiles of the largest block.
+    fn block_len(&self) -> usize {
+        self.block_rows() * self.across
+    }
+
+    /// Rows and columns of the result, pooled or not.
+    fn result(&self) -> (usize, usize) {
+        let (h, w) = (self.g.out_height(), self.g.out_width());
+        if self.pooled { (h / 2, w / 2) } else { (h, w) }
+    }
+
+    /// Values of one image's result.
+    fn result_len(&self) -> usize {
+        let (h, w) = self.result();
+        h * w * self.g.out_channels
+    }
+
+    /// The part of one image's result that tile `(y, x)` covers.
+    fn window(&self, y: usize, x: usize) -> Window {
+        let side = if self.pooled { self.side / 2 } else { self.side };
+        let ((h, w), channels) = (self.result(), self.g.out_channels);
+        let (top, left) = ((y * side).min(h), (x * side).min(w));
+        let (rows, columns) = (side.min(h - top), side.min(w - left));
+        Window { start: (top * w + left) * channels, row: w * channels, rows, columns }
+    }
+
+    /// Where tile `(y, x)` begins in the image, and how much of its patch lies inside.
+    fn corner(&self, y: usize, x: usize) -> [isize; 2] {
+        [y, x].map(|at| (at * self.side) as isize - self.g.padding as isize)
+    }
+
+    /// `Bᵀ d B` of every tile of rows `first ..` of one image.
+    fn transform_inputs(&self, image: &[f32], first: usize, rows: usize, planes: Planes, out: &mut [f32]) {
+        let channels = self.g.in_channels;
+        for (tile, (y, x)) in self.tiles(first, rows).enumerate() {
+            match self.inside(y, x) {
+                Some(patch) => transform_input(image, patch, planes, tile, out),
+                None => scratch::with(SIDE * SIDE * channels, |edge| {
+                    edge.fill(0.0);
+                    self.overlap(y, x, |from, to, len| edge[to..to + len].copy_from_slice(&image[from..from + len]));
+                    transform_input(edge, Patch { start: 0, row: SIDE * channels }, planes, tile, out);
+                }),
+            }
+        }
+    }
+
+    /// Adds `B v Bᵀ` of every tile of rows `first ..` to one image's gradient.
+    fn add_input_gradients(&self, values: &[f32], first: usize, rows: usize, planes: Planes, image: &mut [f32]) {
+        let channels = self.g.in_channels;
+        for (tile, (y, x)) in self.tiles(first, rows).enumerate() {
+            match self.inside(y, x) {
+                Some(patch) => transform_input_adjoint(values, planes, tile, image, patch),
+                None => scratch::with(SIDE * SIDE * channels, |edge| {
+                    edge.fill(0.0);
+                    transform_input_adjoint(values, planes, tile, edge, Patch { start: 0, row: SIDE * channels });
+                    self.overlap(y, x, |at, from, len| {
+                        image[at..at + len].iter_mut().zip(&edge[from..from + len]).for_each(|(sum, v)| *sum += v);
+                    });
+                }),
+            }
+        }
+    }
+
+    fn tiles(&self, first: usize, rows: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let across = self.across;
+        (first..first + rows).flat_map(move |y| (0..across).map(move |x| (y, x)))
+    }
+
+    /// The patch of a tile that lies inside the image whole.
+    fn inside(&self, y: usize, x: usize) -> Option<Patch> {
+        let [top, left] = self.corner(y, x);
+        let fits = |at: isize, size: usize| at >= 0 && at as usize + SIDE <= size;
+        let (width, channels) = (self.g.width, self.g.in_channels);
+        (fits(top, self.g.height) && fits(left, width))
+            .then(|| Patch { start: (top as usize * width + left as usize) * channels, row: width * channels })
+    }
+
+    /// Calls `run(place in the image, place in the patch, floats)` for each row of a tile's patch that lies in the image.
+    fn overlap(&self, y: usize, x: usize, mut run: impl FnMut(usize, usize, usize)) {
+        let ([top, left], channels) = (self.corner(y, x), self.g.in_channels);
+        let clip = |at: isize, size: usize| {
+            let begin = at.clamp(0, size as isize);
+            (begin as usize, (at + SIDE as isize).clamp(begin, size as isize) as usize)
+        };
+        let ((y0, y1), (x0, x1)) = (clip(top, self.g.height), clip(left, self.g.width));
+        for row in y0..y1 {
+            let at = (row * self.g.width + x0) * channels;
+            let patch = (row as isize - top) as usize * SIDE + (x0 as isize - left) as usize;
+            run(at, patch * channels, (x1 - x0) * channels);
+        }
+    }
+}
+
+/// Where the rows of a plane begin.
+fn plane_rows(tiles: usize, channels: usize) -> Vec<u32> {
+    (0..tiles).map(|tile| (tile * channels) as u32).collect()
+}
+
+/// `finish(input ⋆ weight + bias)`; with [`Finish::Pool`] the result is pooled and `winners`, if asked for, filled.
+///
+/// # Shapes
+/// input `[n, h, w, c_in]`, bias `[c_out]`, out and winners `[n, oh, ow, c_out]` or `[n, oh / 2, ow / 2, c_out]`
+///
+/// # Panics
+/// When a slice does not hold what the geometry says.
+pub fn forward(
+    g: &Conv2dGeometry,
+    (input, weight, bias): (&[f32], &Transformed, &[f32]),
+    finish: Finish,
+    out: &mut [f32],
+    winners: Option<&mut [f32]>,
+) {
+    let tiling = Tiling::new(g, matches!(finish, Finish::Pool));
+    assert_eq!((input.len(), out.len()), (g.input_len(), g.batch * tiling.result_len()));
+    assert!(winners.as_ref().is_none_or(|winners| winners.len() == out.len()));
+    let rows = tiling.block_rows();
+    let starts = plane_rows(tiling.block_len(), g.in_channels);
+    let (before, after) =
+        (Planes::new(tiling.block_len(), g.in_channels), Planes::new(tiling.block_len(), g.out_channels));
+    // A block of tile rows writes rows of the result that no other block writes.
+    let side = if tiling.pooled { tiling.side / 2 } else { tiling.side };
+    let band = rows * side * tiling.result().1 * g.out_channels;
+    let image_len = g.input_len() / g.batch;
+    let mut marks = winners.map(|winners| bands(winners, tiling.result_len(), band));
+    let tasks: Vec<_> = bands(out, tiling.result_len(), band)
+        .into_iter()
+        .enumerate()
+        .map(|(i, out)| (out, marks.as_mut().map(|marks| std::mem::take(&mut marks[i]))))
+        .collect();
+    let blocks = tiling.down.div_ceil(rows);
+    tasks.into_par_iter().enumerate().for_each(|(i, (out, mut winners))| {
+        let (image, first) = (i / blocks, i % blocks * rows);
+        let count = rows.min(tiling.down - first);
+        let tiles = count * tiling.across;
+        scratch::with(before.len() + after.len(), |planes| {
+            let (values, sums) = planes.split_at_mut(before.len());
+            let image = &input[image * image_len..(image + 1) * image_len];
+            tiling.transform_inputs(image, first, count, before, values);
+            for (point, weight) in weight.forward.iter().enumerate() {
+                let data = &values[point * before.plane..][..tiles * g.in_channels];
+                let rows = Rows { data, starts: &starts[..tiles], runs: 1, len: g.in_channels, stride: 0 };
+                product(rows, weight, &mut sums[point * after.plane..][..tiles * g.out_channels], Sums::LINEAR);
+            }
+            for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
+                let mut window = tiling.window(y, x);
+                window.start -= first * side * tiling.result().1 * g.out_channels;
+                let out = (&mut *out, winners.as_deref_mut());
+                transform_output((weight.kernel, finish), (sums, after, tile), bias, out, window);
+            }
+        });
+    });
+}
+
+/// Cuts every image's result into bands of `band` floats.
+fn bands(all: &mut [f32], image: usize, band: usize) -> Vec<&mut [f32]> {
+    all.chunks_exact_mut(image.max(1)).flat_map(|image| image.chunks_mut(band.max(1))).collect()
+}
+
+/// Gradients of [`forward`] for the weight and, where asked for, the input; what the slices held is replaced.
+///
+/// The gradient for the bias is the sum over pixels, see [`bias_gradient`](super::channels_last::bias_gradient).
+///
+/// # Shapes
+/// grad_weight `[kh, kw, c_in, c_out]`, grad_input `[n, h, w, c_in]`
+///
+/// # Panics
+/// When a slice does not hold what the geometry says, or the weight was transformed without `backward`.
+pub fn backward(
+    g: &Conv2dGeometry,
+    (input, weight): (&[f32], &Transformed),
+    grad: GradSource<'_>,
+    grad_weight: &mut [f32],
+    grad_input: Option<&mut [f32]>,
+) {
+    let tiling = Tiling::new(g, matches!(grad, GradSource::Pooled(..)));
+    let (image_len, result_len) = (g.input_len() / g.batch, tiling.result_len());
+    assert_eq!((input.len(), grad_weight.len()), (g.input_len(), g.weight_len()));
+    assert!(grad_input.as_ref().is_none_or(|gx| gx.len() == g.input_len() && !weight.backward.is_empty()));
+    let rows = tiling.block_rows();
+    let (before, after) =
+        (Planes::new(tiling.block_len(), g.in_channels), Planes::new(tiling.block_len(), g.out_channels));
+    let starts = plane_rows(tiling.block_len(), g.out_channels);
+    let pair = g.in_channels * g.out_channels;
+
+    // Each share of the images is one task with sums of its own; a lock that nobody else takes hands it its images.
+    let share = g.batch.div_ceil(PARTIALS);
+    let parts: Vec<Mutex<Option<&mut [f32]>>> = match grad_input {
+        Some(gx) => gx.chunks_mut(share * image_len).map(|part| Mutex::new(Some(part))).collect(),
+        None => (0..g.batch.div_ceil(share)).map(|_| Mutex::new(None)).collect(),
+    };
+    let partials: Vec<Vec<f32>> = parts
+        .par_iter()
+        .enumerate()
+        .map(|(i, part)| {
+            let mut part = part.try_lock().ok().and_then(|mut part| part.take());
+            let mut sum = vec![0.0; POINTS * pair];
+            for image in i * share..((i + 1) * share).min(g.batch) {
+                let pixels = &input[image * image_len..(image + 1) * image_len];
+                let grad = match grad {
+                    GradSource::Plain(grad) => GradSource::Plain(&grad[image * result_len..][..result_len]),
+                    GradSource::Pooled(grad, winners) => {
+                        let range = image * result_len..(image + 1) * result_len;
+                        GradSource::Pooled(&grad[range.clone()], &winners[range])
+                    }
+                };
+                let mut gx = part.as_mut().map(|part| &mut part[(image - i * share) * image_len..][..image_len]);
+                if let Some(gx) = &mut gx {
+                    gx.fill(0.0);
+                }
+                for first in (0..tiling.down).step_by(rows) {
+                    let count = rows.min(tiling.down - first);
+                    let tiles = count * tiling.across;
+                    scratch::with(before.len() + after.len(), |planes| {
+                        let (values, sums) = planes.split_at_mut(before.len());
+                        tiling.transform_inputs(pixels, first, count, before, values);
+                        for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
+                            transform_output_adjoint(weight.kernel, grad, tiling.window(y, x), (after, tile, sums));
+                        }
+                        for point in 0..POINTS {
+                            let right = &sums[point * after.plane..][..tiles * g.out_channels];
+                            let from = point * before.plane;
+                            let columns = Columns {
+                                data: &values[from..from + tiles * g.in_channels],
+                                start: 0,
+                                rows: g.in_channels,
+                                stride: g.in_channels,
+                            };
+                            product_transposed(columns, right, g.out_channels, &mut sum[point * pair..][..pair]);
+                            if gx.is_some() {
+                                // The values have been used: their plane takes the gradient for them.
+                                let starts = &starts[..tiles];
+                                let rows = Rows { data: right, starts, runs: 1, len: g.out_channels, stride: 0 };
+                                let to = &mut values[from..from + tiles * g.in_channels];
+                                product(rows, &weight.backward[point], to, Sums::LINEAR);
+                            }
+                        }
+                        if let Some(gx) = &mut gx {
+                            tiling.add_input_gradients(values, first, count, before, gx);
+                        }
+                    });
+                }
+            }
+            sum
+        })
+        .collect();
+    scratch::with(POINTS * pair, |points| {
+        sum_in_order(&partials, points);
+        transform_weight_adjoint(weight.kernel, points, pair, grad_weight);
+    });
+}
+
+/// `Gᵀ u G` over all channels at once.
+fn transform_weight_adjoint(kernel: usize, points: &[f32], pair: usize, grad_weight: &mut [f32]) {
+    let matrix = kernel_matrix(kernel);
+    grad_weight.par_chunks_exact_mut(pair).enumerate().for_each(|(tap, grad)| {
+        let (a, b) = (tap / kernel, tap % kernel);
+        grad.fill(0.0);
+        for (point, values) in points.chunks_exact(pair).enumerate() {
+            let factor = (matrix[point / SIDE][a] * matrix[point % SIDE][b]) as f32;
+            if factor != 0.0 {
+                grad.iter_mut().zip(values).for_each(|(sum, v)| *sum += factor * v);
+            }
+        }
+    });
+}
