@@ -18,10 +18,17 @@ use crate::models::{Architecture, Model};
 /// What a weights file may hold beside the weights: its header.
 const HEADER_BYTES: usize = 1 << 20;
 
+/// A network with its weights and nothing around it: numbers in, probabilities out.
+pub struct Network {
+    model: Box<dyn Model>,
+    input: [usize; 3],
+    classes: usize,
+}
+
 /// A network with its weights and the card that says how to feed it.
 pub struct Classifier {
     card: ModelCard,
-    model: Box<dyn Model>,
+    network: Network,
 }
 
 /// What the network says of one film.
@@ -46,6 +53,48 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Network {
+    /// Builds `architecture` for `classes` classes from unpacked weights.
+    ///
+    /// # Errors
+    /// [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that are not exactly those of
+    /// the architecture.
+    pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8]) -> Result<Self> {
+        // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
+        let limit = 4 * architecture.parameters(classes) + HEADER_BYTES;
+        if safetensors.len() > limit {
+            let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
+            return Err(Error::Weights { reason });
+        }
+        let tensors = WeightStore::new(read_weights(safetensors)?);
+        let model = tensors.build(|vb| architecture.build_frozen(vb, classes))?;
+        Ok(Self { model, input: architecture.input(), classes })
+    }
+
+    /// The probability of each class for each of `n` films.
+    ///
+    /// # Shapes
+    /// - `images`: `[n, channels, height, width]`, preprocessed
+    /// - returns `[n, classes]` row-major in `[0, 1]`, rows sum to 1
+    ///
+    /// # Errors
+    /// [`Error::BufferLength`] when `images` is not a whole number of films, [`Error::Weights`] when the network's output
+    /// is not finite, which finite weights of absurd size can do.
+    pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>> {
+        let [c, h, w] = self.input;
+        let n = images.len() / (c * h * w);
+        if n == 0 || images.len() != n * c * h * w {
+            return Err(Error::BufferLength { expected: n.max(1) * c * h * w, found: images.len() });
+        }
+        let logits = self.model.forward(&Tensor::from_vec(images, (n, c, h, w), &Device::Cpu)?)?;
+        let logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
+        }
+        Ok(logits.chunks_exact(self.classes).flat_map(softmax).collect())
+    }
+}
+
 impl Classifier {
     /// Opens a model from its card and its weights, `safetensors` being unpacked and verified.
     ///
@@ -65,15 +114,8 @@ impl Classifier {
             );
             return Err(Error::ModelCard { reason });
         }
-        // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
-        let limit = 4 * architecture.parameters(card.classes.len()) + HEADER_BYTES;
-        if safetensors.len() > limit {
-            let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), card.architecture);
-            return Err(Error::Weights { reason });
-        }
-        let tensors = WeightStore::new(read_weights(safetensors)?);
-        let model = tensors.build(|vb| architecture.build(vb, card.classes.len()))?;
-        Ok(Self { card, model })
+        let network = Network::new(architecture, card.classes.len(), safetensors)?;
+        Ok(Self { card, network })
     }
 
     /// The card that the model was opened with.
@@ -104,27 +146,12 @@ impl Classifier {
         })
     }
 
-    /// The probability of each class for each of `n` films.
-    ///
-    /// # Shapes
-    /// - `images`: `[n, channels, height, width]`, preprocessed as the card says
-    /// - returns `[n, classes]` row-major in `[0, 1]`, rows sum to 1
+    /// The probability of each class for each of `n` films, preprocessed as the card says; see [`Network::scores`].
     ///
     /// # Errors
-    /// [`Error::BufferLength`] when `images` is not a whole number of films, [`Error::Weights`] when the network's output
-    /// is not finite, which finite weights of absurd size can do.
+    /// Those of [`Network::scores`].
     pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>> {
-        let [c, h, w] = [self.card.preprocess.channels, self.card.preprocess.height, self.card.preprocess.width];
-        let n = images.len() / (c * h * w);
-        if n == 0 || images.len() != n * c * h * w {
-            return Err(Error::BufferLength { expected: n.max(1) * c * h * w, found: images.len() });
-        }
-        let logits = self.model.forward(&Tensor::from_vec(images, (n, c, h, w), &Device::Cpu)?)?;
-        let logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
-        if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
-        }
-        Ok(logits.chunks_exact(self.card.classes.len()).flat_map(softmax).collect())
+        self.network.scores(images)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::nn::Dropout;
 use crate::preprocess::{Contrast, Preprocess};
 
-pub use scratch_cnn::ScratchCnn;
+pub use scratch_cnn::{FrozenScratchCnn, ScratchCnn};
 
 /// A network that classifies images.
 pub trait Model: Send + Sync {
@@ -102,6 +102,19 @@ impl Architecture {
     pub fn build(self, vb: VarBuilder<'_>, classes: usize) -> Result<Box<dyn Model>> {
         match self {
             Self::ScratchCnn => Ok(Box::new(ScratchCnn::new(vb, ScratchCnn::SIDE, classes)?)),
+        }
+    }
+
+    /// Builds the network for use: its weights cannot change any more, which lets it prepare them.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub fn build_frozen(self, vb: VarBuilder<'_>, classes: usize) -> Result<Box<dyn Model>> {
+        match self {
+            Self::ScratchCnn => {
+                let network = ScratchCnn::new(vb, ScratchCnn::SIDE, classes)?;
+                Ok(Box::new(FrozenScratchCnn::new(network, ScratchCnn::SIDE)?))
+            }
         }
     }
 }

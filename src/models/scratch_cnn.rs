@@ -5,11 +5,15 @@
 //!
 //! Names and the flatten order (c, h, w) are PyTorch's, so that weights can be exchanged with it.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{LayerSummary, Model};
 use crate::error::{Error, Result};
+use crate::kernels::channels_last::{Prepared, turned, turned_back};
+use crate::kernels::conv_pool::pooled_len;
+use crate::kernels::conv2d::Conv2dGeometry;
+use crate::kernels::custom_op::with_values;
 use crate::nn::{Activation, Conv2d, Dense, Dropout};
 
 const CHANNELS: usize = 3;
@@ -35,6 +39,10 @@ fn sides(side: usize) -> Option<[usize; 4]> {
     Some([first, first / POOL, second, second / POOL])
 }
 
+fn too_small(side: usize) -> Error {
+    Error::Config { field: "image size", reason: format!("{side} px is too small for this network") }
+}
+
 impl ScratchCnn {
     /// Side of the images in the tutorial, in pixels.
     pub const SIDE: usize = 128;
@@ -46,10 +54,7 @@ impl ScratchCnn {
     /// [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that do not fit.
     pub fn new(vb: VarBuilder<'_>, side: usize, classes: usize) -> Result<Self> {
         let Some([.., last]) = sides(side) else {
-            return Err(Error::Config {
-                field: "image size",
-                reason: format!("{side} px is too small for this network"),
-            });
+            return Err(too_small(side));
         };
         let flat = FILTERS[1] * last * last;
         Ok(Self {
@@ -91,6 +96,58 @@ impl ScratchCnn {
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         let x = self.conv2.forward_pooled(&self.conv1.forward_pooled(images)?)?;
         Ok(x.flatten_from(1)?)
+    }
+}
+
+/// The same network with weights that no longer change: its convolutions are prepared once, and run with channels last.
+pub struct FrozenScratchCnn {
+    conv1: Prepared,
+    conv2: Prepared,
+    side: usize,
+    dense1: Dense,
+    dense2: Dense,
+}
+
+impl FrozenScratchCnn {
+    /// Takes the weights of `network`, built for images of `side` × `side`.
+    ///
+    /// # Errors
+    /// When a weight is not an f32 tensor on the CPU.
+    pub fn new(network: ScratchCnn, side: usize) -> Result<Self> {
+        let [first, second] = Self::geometries(1, side).ok_or_else(|| too_small(side))?;
+        let ScratchCnn { conv1, conv2, dense1, dense2 } = network;
+        Ok(Self { conv1: conv1.prepared(&first)?, conv2: conv2.prepared(&second)?, side, dense1, dense2 })
+    }
+
+    /// Shapes of the two convolutions over `batch` images.
+    fn geometries(batch: usize, side: usize) -> Option<[Conv2dGeometry; 2]> {
+        let [_, pooled, ..] = sides(side)?;
+        let [one, two] = FILTERS;
+        let kernel = |inputs, outputs| [outputs, inputs, KERNEL, KERNEL];
+        let first = Conv2dGeometry::new([batch, CHANNELS, side, side], kernel(CHANNELS, one), 1)?;
+        Some([first, Conv2dGeometry::new([batch, one, pooled, pooled], kernel(one, two), 1)?])
+    }
+}
+
+impl Model for FrozenScratchCnn {
+    fn forward_t(&self, images: &Tensor, _: Option<&mut Dropout>) -> Result<Tensor> {
+        let (n, channels, height, width) = images.dims4()?;
+        let taken = (CHANNELS, self.side, self.side);
+        if (channels, height, width) != taken {
+            let expected = n * CHANNELS * self.side * self.side;
+            return Err(Error::BufferLength { expected, found: images.elem_count() });
+        }
+        let [first, second] = Self::geometries(n, self.side).ok_or_else(|| too_small(self.side))?;
+        let pixels = with_values(images, |images| turned(images, CHANNELS, [1, height * width]))?;
+        let mut middle = vec![0.0; pooled_len(&first)];
+        self.conv1.forward_pooled(&first, &pixels, &mut middle, None);
+        let mut last = vec![0.0; pooled_len(&second)];
+        self.conv2.forward_pooled(&second, &middle, &mut last, None);
+        // The dense layer's weights are for (c, h, w), PyTorch's order.
+        let mut features = vec![0.0; last.len()];
+        turned_back(&last, FILTERS[1], [1, last.len() / n / FILTERS[1]], &mut features);
+        let features = Tensor::from_vec(features, (n, last.len() / n), &Device::Cpu)?;
+        self.dense2.forward(&self.dense1.forward(&features)?)
     }
 }
 

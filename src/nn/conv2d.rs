@@ -5,7 +5,9 @@ use candle_nn::{Init, VarBuilder};
 
 use super::{Activation, glorot_uniform};
 use crate::error::Result;
-use crate::kernels::custom_op;
+use crate::kernels::channels_last::Prepared;
+use crate::kernels::conv2d::Conv2dGeometry;
+use crate::kernels::custom_op::{self, with_values};
 
 /// `activation(input ⋆ weight + bias)` without padding.
 #[derive(Debug, Clone)]
@@ -37,6 +39,17 @@ impl Conv2d {
             stride,
             activation,
         })
+    }
+
+    /// The layer's weights as they are now, made ready for [`channels_last`](crate::kernels::channels_last), over images
+    /// like those of `geometry`.
+    ///
+    /// # Errors
+    /// When a weight is not an f32 tensor on the CPU.
+    pub fn prepared(&self, geometry: &Conv2dGeometry) -> Result<Prepared> {
+        let prepared =
+            with_values(&self.weight, |weight| with_values(&self.bias, |bias| Prepared::new(geometry, weight, bias)));
+        Ok(prepared??)
     }
 
     /// `[n, in, h, w]` to `[n, out, (h - kernel) / stride + 1, …]`.
