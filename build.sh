@@ -5,11 +5,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/tools.sh
 source scripts/tools.sh
 
-# One line a variant of the wasm module: its name; its folder under www/src/pkg; cargo features; then any rustc flags
-# on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the standard library is built here too:
-# the one that Rust ships has no atomics.
+# The variants of the wasm module, of which www/src/wasm.ts downloads one: name, which is its folder under www/src/pkg;
+# cargo features; then any rustc flags on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the
+# standard library is built here too: the one that Rust ships has no atomics.
+#
+# Shared memory has to name its largest size: 2 GiB, reserved, not used, and more than twice what training may take. The
+# `export`s are what wasm-bindgen sets up each thread's own variables with.
 WASM_VARIANTS=(
-  "simd128 . web"
+  "simd128 web"
+  "relaxed-simd web -Ctarget-feature=+relaxed-simd"
+  "threads threads -Ctarget-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals
+    -Clink-arg=--shared-memory -Clink-arg=--import-memory -Clink-arg=--max-memory=2147483648
+    -Clink-arg=--export=__wasm_init_tls -Clink-arg=--export=__tls_size
+    -Clink-arg=--export=__tls_align -Clink-arg=--export=__tls_base"
 )
 
 usage() {
@@ -65,8 +73,8 @@ unless_unchanged() {
 # wasm_cargo VARIANT COMMAND ARGUMENT...: cargo for one variant, in a target folder of its own: in a common one the
 # variants, and the native build, would rebuild each other.
 wasm_cargo() {
-  local name folder features flags flag config=()
-  read -r name folder features flags <<<"$1"
+  local name features flags flag config=()
+  read -r -d '' name features flags <<<"$1" || true
   local subcommand=$2
   shift 2
   for flag in $flags; do config+=("'$flag'"); done
@@ -79,27 +87,31 @@ wasm_cargo() {
 
 # Builds one variant and binds it into www/src/pkg.
 build_variant() {
-  local name folder features flags
-  read -r name folder features flags <<<"$1"
+  local name=${1%% *}
   say "wasm module: $name"
   wasm_cargo "$1" build --lib --profile wasm
   local module=target/wasm/$name/$WASM_TARGET/wasm/roentgen.wasm
-  local bound=www/src/pkg/$folder
-  unless_unchanged "bindings-$name" "$module" Cargo.lock www/package-lock.json "$bound/roentgen.js" "$bound/roentgen_bg.wasm" \
-    -- bind "$module" "$bound"
+  local bound=www/src/pkg/$name
+  unless_unchanged "bindings-$name" "$module" Cargo.lock www/package-lock.json "$bound" \
+    -- bind "$1" "$module" "$bound"
 }
 
-# bind MODULE FOLDER: JavaScript and TypeScript around the module, which is then optimised.
+# bind VARIANT MODULE FOLDER: JavaScript and TypeScript around the module, which is then optimised.
 bind() {
-  local module=$1 folder=$2 scratch=target/wasm/bound
+  local variant=$1 module=$2 folder=$3 scratch=target/wasm/bound
+  local name=roentgen-${variant%% *} features=()
+  # wasm-opt refuses a module with anything that is not named here, which keeps a newer instruction out of the baseline.
+  if [[ $variant == *+relaxed-simd* ]]; then features+=(--enable-relaxed-simd); fi
+  if [[ $variant == *+atomics* ]]; then features+=(--enable-threads); fi
   rm -rf "$scratch"
-  "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$scratch" --out-name roentgen "$module"
-  # The features rustc uses for every wasm target, and simd; without them wasm-opt refuses the module.
+  "$WASM_BINDGEN/wasm-bindgen" --target web --out-dir "$scratch" --out-name "$name" "$module"
+  # The first six are what rustc uses for every wasm target.
   www/node_modules/.bin/wasm-opt -O3 --enable-bulk-memory --enable-multivalue --enable-mutable-globals \
     --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext --enable-simd \
-    -o "$scratch/roentgen_bg.wasm" "$scratch/roentgen_bg.wasm"
-  mkdir -p "$folder"
-  cp -R "$scratch/." "$folder"
+    ${features[@]+"${features[@]}"} -o "$scratch/${name}_bg.wasm" "$scratch/${name}_bg.wasm"
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  mv "$scratch" "$folder"
 }
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@
 //! `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its message goes to the
 //! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
 
+#[cfg(feature = "threads")]
+pub mod threads;
+
 use js_sys::{JsString, Reflect};
 use wasm_bindgen::prelude::*;
 

@@ -3,7 +3,8 @@
 import * as Comlink from 'comlink';
 import workerUrl from './worker?worker&url';
 import { errorOf, InternalError, NetworkError, RoentgenError, WorkerBlockedError } from './errors';
-import type { Classification, Film, ModelCard, Progress } from './types';
+import { isForeign, startWorker } from './start-worker';
+import type { Classification, Film, Opened, Progress, RunOptions } from './types';
 import type { Engine, Outcome } from './worker';
 
 /** What every call takes. */
@@ -12,9 +13,17 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What opening takes besides. */
+export interface OpenOptions extends CallOptions, RunOptions {
+  /** Called as the weights arrive. */
+  onProgress?: ((progress: Progress) => void) | undefined;
+}
+
 /** A worker with at most one model in it. */
 export class Client {
   readonly #worker: Worker;
+  /** Where the worker's threads say that they cannot go on. */
+  readonly #threads: BroadcastChannel;
   readonly #engine: Comlink.Remote<Engine>;
   /** Rejects when the worker cannot start, breaks down, or is closed; never resolves. */
   readonly #down: Promise<never>;
@@ -27,8 +36,9 @@ export class Client {
     // Calls race against it; without any it is nobody's business.
     this.#down.catch(() => {});
     const url = new URL(workerUrl, import.meta.url);
-    const foreign = url.origin !== location.origin;
-    this.#worker = foreign ? foreignWorker(url) : new Worker(url, { type: 'module' });
+    const foreign = isForeign(url);
+    const name = `roentgen ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`;
+    this.#worker = startWorker(url, name);
     this.#worker.addEventListener('error', (event) => {
       // Only code that ran has a message; a script that did not load, or was forbidden, has none.
       const message = event instanceof ErrorEvent ? event.message : '';
@@ -39,6 +49,9 @@ export class Client {
           : new NetworkError(url.href, undefined, 'the worker did not load');
       this.#stop(error);
     });
+    // A thread that broke down: the worker waits for it and will answer nothing any more.
+    this.#threads = new BroadcastChannel(name);
+    this.#threads.addEventListener('message', ({ data }) => this.#stop(new InternalError(String(data))));
     this.#engine = Comlink.wrap<Engine>(this.#worker);
   }
 
@@ -48,13 +61,14 @@ export class Client {
   }
 
   /**
-   * Loads the model folder at `model` (an absolute address ending in a slash).
+   * Loads the core and the model folder at `model` (an absolute address ending in a slash). To be called once.
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  open(model: URL, options: CallOptions & { onProgress?: ((progress: Progress) => void) | undefined }): Promise<ModelCard> {
+  open(model: URL, options: OpenOptions): Promise<Opened> {
     const onProgress = Comlink.proxy(options.onProgress ?? (() => {}));
-    return this.#call(options.signal, (job) => this.#engine.open(job, model.href, onProgress));
+    const { variant, threads } = options;
+    return this.#call(options.signal, (job) => this.#engine.open(job, model.href, { variant, threads }, onProgress));
   }
 
   /**
@@ -101,21 +115,7 @@ export class Client {
   #stop(reason: RoentgenError | DOMException): void {
     this.#closed = true;
     this.#worker.terminate();
+    this.#threads.close();
     this.#fail(reason);
-  }
-}
-
-/**
- * A worker whose script lies on another origin, where browsers refuse `new Worker(url)`: one of the page's own origin
- * that imports it. The script's server has to allow that (CORS), and so has the page's policy: `worker-src` with `blob:`
- * and the script's origin.
- */
-function foreignWorker(url: URL): Worker {
-  const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
-  try {
-    return new Worker(shim, { type: 'module' });
-  } finally {
-    // The worker has taken the address already; a revoked one still loads where the fetch has begun.
-    setTimeout(() => URL.revokeObjectURL(shim), 10_000);
   }
 }

@@ -7,13 +7,11 @@ import { modelFolder, type CallOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
 import { take, takeFrom, type Taken } from './transfer';
-import type { Classification, Film, ModelCard } from './types';
+import type { Classification, Film, ModelCard, Opened, Runtime } from './types';
 import { view } from './view';
 
-/** The model is loaded and checked. */
-export interface ReadyDetail {
-  card: ModelCard;
-}
+/** The model is loaded and checked: its card, and what runs it. */
+export type ReadyDetail = Opened;
 
 /** A film was judged, or refused with a reason. */
 export interface ResultDetail {
@@ -77,6 +75,11 @@ export class XrayClassifier extends LitElement {
   /** The model's card once it is loaded. */
   get card(): ModelCard | undefined {
     return this.#state.loading.phase === 'ready' ? this.#state.loading.card : undefined;
+  }
+
+  /** Which build of the core runs the model, and on how many threads, once it is loaded. */
+  get runtime(): Runtime | undefined {
+    return this.#state.loading.phase === 'ready' ? this.#state.loading.runtime : undefined;
   }
 
   /**
@@ -163,7 +166,7 @@ export class XrayClassifier extends LitElement {
       const folder = modelFolder(this.model ?? '');
       const client = new Client();
       this.#client = client;
-      const card = await client.open(folder, {
+      const opened = await client.open(folder, {
         signal,
         onProgress: (progress) => {
           if (this.#client === client && this.#state.loading.phase === 'loading') {
@@ -171,8 +174,8 @@ export class XrayClassifier extends LitElement {
           }
         },
       });
-      this.#show({ loading: { phase: 'ready', card } });
-      this.#emit('roentgen-ready', { card });
+      this.#show({ loading: { phase: 'ready', ...opened } });
+      this.#emit('roentgen-ready', opened);
     } catch (cause) {
       if (isAbort(cause)) return;
       const error = typed(cause);

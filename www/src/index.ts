@@ -11,20 +11,18 @@
  * The model is fetched once; the films given to `classify` go nowhere. Not a medical device.
  */
 
-import { Client, type CallOptions } from './client';
+import { Client, type CallOptions, type OpenOptions } from './client';
 import { NoModelError } from './errors';
-import type { Classification, Film, ModelCard, Progress } from './types';
+import type { Classification, Film, ModelCard, Runtime } from './types';
 
 export * from './errors';
 export type * from './types';
-export type { CallOptions } from './client';
+export type { CallOptions, OpenOptions } from './client';
 
-/** Where the model is and what to do while it loads. */
-export interface ClassifierOptions extends CallOptions {
+/** Where the model is, what to do while it loads, and how it is to run. */
+export interface ClassifierOptions extends OpenOptions {
   /** Address of a model folder, absolute or relative to the page; it holds `model.json` and the weights. */
   model: string | URL;
-  /** Called as the weights arrive. */
-  onProgress?: (progress: Progress) => void;
 }
 
 /** What `classify` takes besides the film. */
@@ -37,6 +35,8 @@ export interface ClassifyOptions extends CallOptions {
 export interface RoentgenClassifier {
   /** What the model is and how good it is. */
   readonly card: ModelCard;
+  /** Which build of the core runs, and on how many threads. */
+  readonly runtime: Runtime;
   /**
    * Judges one film: a PNG, JPEG, TIFF, WebP, BMP or GIF file, or the pixels of a canvas. Calls run one after the other.
    *
@@ -52,12 +52,13 @@ export interface RoentgenClassifier {
  *
  * @throws RoentgenError, `network` and `weights-mismatch` among its kinds; the signal's reason when aborted
  */
-export async function createClassifier({ model, signal, onProgress }: ClassifierOptions): Promise<RoentgenClassifier> {
+export async function createClassifier({ model, ...options }: ClassifierOptions): Promise<RoentgenClassifier> {
   const client = new Client();
   try {
-    const card = await client.open(modelFolder(model), { signal, onProgress });
+    const { card, runtime } = await client.open(modelFolder(model), options);
     return {
       card,
+      runtime,
       classify: (image, options = {}) => client.classify(image, options),
       close: () => client.close(),
     };

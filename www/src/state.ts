@@ -1,12 +1,12 @@
 /** What the element shows, as data: set by `element.ts`, drawn by `view.ts`. */
 
 import type { RoentgenError } from './errors';
-import type { Classification, Film, ModelCard, Progress } from './types';
+import type { Classification, Film, Opened, Progress } from './types';
 
 /** The model's way in. */
 export type Loading =
   | { phase: 'loading'; progress: Progress | undefined }
-  | { phase: 'ready'; card: ModelCard }
+  | ({ phase: 'ready' } & Opened)
   | { phase: 'failed'; error: RoentgenError };
 
 /** What became of the film on the stage. */

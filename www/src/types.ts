@@ -92,3 +92,30 @@ export interface Progress {
   loadedBytes: number;
   totalBytes: number;
 }
+
+/**
+ * A build of the core: `simd128` runs in every browser that is new enough, `relaxed-simd` in those that have these
+ * instructions, `threads` in pages that are cross-origin isolated besides. All give the same scores within 1e-4.
+ */
+export type Variant = 'simd128' | 'relaxed-simd' | 'threads';
+
+/** How the core is to run; what is left out is chosen by what the browser can do. */
+export interface RunOptions {
+  /** This build and no other: opening fails where it cannot run. */
+  variant?: Variant | undefined;
+  /** Threads to use where there can be several, a whole number from 1; with 1 there is no shared memory. */
+  threads?: number | undefined;
+}
+
+/** How the core runs. */
+export interface Runtime {
+  variant: Variant;
+  /** Threads that work on one film. */
+  threads: number;
+}
+
+/** A model that was opened, and what runs it. */
+export interface Opened {
+  card: ModelCard;
+  runtime: Runtime;
+}

@@ -1,12 +1,14 @@
 /**
  * The worker: fetches a model, keeps the classifier, judges films. Everything slow happens here, so the page's own
- * thread stays free. The page talks to it through `client.ts` and through nothing else.
+ * thread stays free. The page talks to it through `client.ts` and through nothing else. The same script is what the
+ * threads beside it run.
  */
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
 import { download, get, isFailure } from './fetch';
-import type { Classification, Film, ModelCard, Prediction, Progress } from './types';
+import { isThread, serve } from './pool';
+import type { Classification, Film, ModelCard, Opened, Prediction, Progress, RunOptions } from './types';
 import { openCore, type Classifier, type Core, type DecodedFilm } from './wasm';
 
 /** A result or a failure: an Error that crosses `postMessage` would lose its kind. */
@@ -24,19 +26,20 @@ const jobs = new Map<number, AbortController>();
 
 const engine = {
   /**
-   * Fetches the model folder at `model` (its address ends in a slash) and keeps the classifier.
+   * Fetches the model folder at `model` (its address ends in a slash) and keeps the classifier. To be called once.
    *
    * `job` names the call for {@link engine.cancel}.
    */
-  open(job: number, model: string, onProgress: (progress: Progress) => void): Promise<Outcome<ModelCard>> {
+  open(job: number, model: string, options: RunOptions, onProgress: (progress: Progress) => void): Promise<Outcome<Opened>> {
     return run(job, async (signal) => {
-      core = openCore(signal);
+      const running = openCore(new URL(import.meta.url), options, signal);
+      core = running.then(({ core }) => core);
       const opened = openModel(core, new URL(model), signal, onProgress);
       classifier = opened.then(({ classifier }) => classifier);
       // A film may already wait for either; a failure reaches it, and this call, but is not "unhandled" without one.
       core.catch(() => {});
       classifier.catch(() => {});
-      return (await opened).card;
+      return { card: (await opened).card, runtime: (await running).runtime };
     });
   },
 
@@ -153,4 +156,5 @@ function failureOf(cause: unknown): Failure {
   return { kind: 'internal', detail: String(cause) };
 }
 
-Comlink.expose(engine);
+if (isThread()) serve();
+else Comlink.expose(engine);

@@ -1,0 +1,110 @@
+/**
+ * The threads beside the worker that judges films: workers of their own with the same script, the same module and the
+ * same memory. Both ends are in this file: {@link Pool} in the worker that starts them, {@link serve} in each of them.
+ */
+
+import { startWorker } from './start-worker';
+
+/** What a thread is started with. */
+interface Share {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+}
+
+/** What a thread answers when it is about to be one; anything else is why it cannot. */
+const READY = 'ready';
+
+/** The end of a thread's name: what tells it that it is one. The beginning is the name of the worker that started it. */
+const SUFFIX = ' thread';
+
+/**
+ * Firefox collects workers that nothing refers to although they share memory with one that runs:
+ * https://bugzilla.mozilla.org/show_bug.cgi?id=1702191
+ */
+const kept = new Set<Worker>();
+
+/** Workers that are loading, or are threads already. */
+export class Pool {
+  /** Rejects when one of them cannot start; never resolves. */
+  readonly failed: Promise<never>;
+  readonly #workers: Worker[] = [];
+  #fail!: (reason: unknown) => void;
+
+  /** Starts `size` workers, which load `script` meanwhile. */
+  constructor(script: URL, size: number) {
+    this.failed = new Promise((_, reject) => (this.#fail = reject));
+    // Whoever waits for it hears of it; nobody has to.
+    this.failed.catch(() => {});
+    try {
+      for (let i = 0; i < size; i += 1) this.#start(script);
+    } catch (cause) {
+      // Some browsers throw where others report an error: a policy against workers.
+      this.#fail(cause);
+    }
+  }
+
+  /** Gives them the module and its memory; resolves when each is about to be a thread. */
+  async run(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<void> {
+    const ready = this.#workers.map((worker) => {
+      const answer = new Promise<void>((resolve, reject) => {
+        const settle = ({ data }: MessageEvent<string>) => (data === READY ? resolve() : reject(new Error(data)));
+        worker.addEventListener('message', settle, { once: true });
+      });
+      worker.postMessage({ module, memory } satisfies Share);
+      return answer;
+    });
+    await Promise.race([Promise.all(ready), this.failed]);
+  }
+
+  close(): void {
+    for (const worker of this.#workers) {
+      worker.terminate();
+      kept.delete(worker);
+    }
+  }
+
+  #start(script: URL): void {
+    const worker = startWorker(script, self.name + SUFFIX);
+    this.#workers.push(worker);
+    kept.add(worker);
+    worker.addEventListener('error', (event) => {
+      const message = event instanceof ErrorEvent && event.message ? event.message : 'a worker did not load';
+      this.#fail(new Error(message));
+    });
+  }
+}
+
+/** Whether this worker was started by a {@link Pool}. */
+export function isThread(): boolean {
+  return self.name.endsWith(SUFFIX);
+}
+
+/**
+ * Makes this worker a thread as soon as it is given its share.
+ *
+ * A trap here would leave whoever waits for this thread waiting for ever, and deaf to messages: the page, which listens
+ * on a channel with the name of its worker, is told instead, and ends them all.
+ */
+export function serve(): void {
+  const core = import('./pkg/threads/roentgen-threads.js');
+  // Reported when it is waited for, below.
+  core.catch(() => {});
+  self.addEventListener(
+    'message',
+    async ({ data: { module, memory } }: MessageEvent<Share>) => {
+      try {
+        await (await core).default({ module_or_path: module, memory });
+      } catch (cause) {
+        self.postMessage(String(cause));
+        return;
+      }
+      self.postMessage(READY);
+      try {
+        (await core).runThread();
+      } catch (cause) {
+        new BroadcastChannel(self.name.slice(0, -SUFFIX.length)).postMessage(String(cause));
+      }
+    },
+    { once: true },
+  );
+}
