@@ -152,14 +152,26 @@ clippy_wasm() {
 # --show-output: a test that leaves something out for want of data says so, and passing tests are silent otherwise.
 test_rust() { cargo test --locked --release -- --show-output; }
 
-# Under node: the library's tests that are marked for wasm, every kernel against its reference among them, and the file
-# of tests made for it. In the module's own profile: what users get is tested, and its dependencies are there already.
+# Under node, for each variant: the library's tests that are marked for wasm, every kernel against its reference among
+# them, and the file of tests made for it; those of threads in a pool of several. In the module's own profile: what users
+# get is tested, and its dependencies are there already.
 test_wasm() {
   local variant
+  # Commas between them, which is how wasm-bindgen's runner takes them.
+  export NODE_ARGS="--require=$PWD/tests/wasm/pool.cjs"
+  # Node 20 has relaxed simd in its final form, behind a flag that later ones do not know.
+  if ! node_has relaxedSimd; then NODE_ARGS+=,--experimental-wasm-relaxed-simd; fi
   for variant in "${WASM_VARIANTS[@]}"; do
+    say "variant: ${variant%% *}"
     wasm_cargo "$variant" test --profile wasm --lib --test wasm \
       --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
   done
+}
+
+# Whether node has a feature of WebAssembly, by its name in the library that the page asks too.
+node_has() {
+  (cd www && node --input-type=module --eval \
+    "import { $1 } from 'wasm-feature-detect'; process.exitCode = (await $1()) ? 0 : 1")
 }
 
 # The page is held to what the command line says, so its tests need both.

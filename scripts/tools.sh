@@ -85,7 +85,8 @@ require_rust_linters() {
 
 # Rust's standard library for WebAssembly. Sets, for `wasm_cargo`,
 #   WASM_CARGO  the command, with its environment
-#   WASM_STD    arguments that build the library beside ours; empty when a built one is there
+#   WASM_STD    arguments that build the library beside ours; empty when a built one is there. `test` is always among its
+#               crates: otherwise tests would count as having another library, and build every dependency once more
 # First what is there, then rustup's; where rustup cannot fetch, Debian's newer Rust, whose library sources are packaged.
 # With `sources`, a variant needs a library built with its own flags (atomics): sources are needed in any case.
 require_wasm_std() {
@@ -95,7 +96,7 @@ require_wasm_std() {
   if [ "$wanted" = sources ]; then
     if has_std_sources || { have rustup && rustup_add component rust-src && has_std_sources; }; then
       WASM_CARGO=(env RUSTC_BOOTSTRAP=1 cargo)
-      WASM_STD=('-Zbuild-std=std,panic_abort')
+      WASM_STD=('-Zbuild-std=std,panic_abort,test')
       return
     fi
   elif has_wasm_std || { have rustup && rustup_add target "$WASM_TARGET" && has_wasm_std; }; then
@@ -127,7 +128,7 @@ require_debian_wasm() {
   fi
   # PATH first of all, so that `cargo clippy` does not pick rustup's.
   WASM_CARGO=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo)
-  WASM_STD=('-Zbuild-std=std,panic_abort')
+  WASM_STD=('-Zbuild-std=std,panic_abort,test')
 }
 
 # wasm-bindgen's tool, of exactly the library's version: the two speak a format of their own. Sets WASM_BINDGEN (a folder).

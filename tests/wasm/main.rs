@@ -3,6 +3,8 @@
 #![cfg(target_arch = "wasm32")]
 
 use candle_core::{Device, Tensor};
+#[cfg(feature = "threads")]
+use rayon::prelude::*;
 use roentgen::error::Error;
 use roentgen::image::{Limits, Radiograph, decode, from_rgba};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -59,4 +61,14 @@ fn candles_matrix_product_is_exact_on_whole_numbers() {
         let product = tensor(&a, (m, k)).matmul(&tensor(&b, (k, n))).unwrap();
         assert_eq!(product.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected, "{m}×{k} · {k}×{n}");
     }
+}
+
+/// The pool of four that `pool.cjs` asks for, beside this file: each of its threads runs, and together they add up.
+#[cfg(feature = "threads")]
+#[wasm_bindgen_test]
+fn every_thread_of_the_pool_works() {
+    assert_eq!(roentgen::web::threads::thread_count(), 4);
+    assert_eq!(rayon::broadcast(|thread| thread.index()), [0, 1, 2, 3]);
+    let sum: u64 = (1..=100_000_u64).into_par_iter().sum();
+    assert_eq!(sum, 100_000 * 100_001 / 2);
 }
