@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { serve } from '../../www/server.mjs';
-import { altered, count, event, judge, launch, model, picture, predict, ready, root, site, watched } from './support.mjs';
+import { altered, count, event, judge, launch, model, picture, predict, ready, root, site, watched, workers } from './support.mjs';
 
 let browser, server, shared, expected;
 before(async () => {
@@ -18,14 +18,14 @@ before(async () => {
 });
 after(() => Promise.all([browser?.close(), server?.close(), shared?.close()]));
 
-/** A page of another site, on another port, with the element's script and model from elsewhere. */
-function stranger(policy, script = `${shared.url}roentgen.js`) {
+/** A page of another site, on another port, with the element's script and model from elsewhere, and `headers` of its own. */
+function stranger(policy, script = `${shared.url}roentgen.js`, headers = {}) {
   const html = `<!doctype html><title>Another site</title><link rel="icon" href="data:," />
     <script type="module" src="${script}"></script>
     <xray-classifier model="${shared.url}models/scratch-cnn"></xray-classifier>`;
   return altered(server.url, (path, answer) => {
     if (path !== '/') return;
-    answer.headers = { 'content-type': 'text/html', ...(policy && { 'content-security-policy': policy }) };
+    answer.headers = { 'content-type': 'text/html', ...(policy && { 'content-security-policy': policy }), ...headers };
     answer.body = Buffer.from(html);
   });
 }
@@ -77,6 +77,23 @@ test('a page of another origin whose policy names this one embeds it', async () 
   host.close();
 });
 
+test('an isolated page of another origin has threads too, with a policy that names this one', async () => {
+  const from = new URL(shared.url).origin;
+  const policy = `default-src 'none'; script-src ${from} 'wasm-unsafe-eval'; connect-src ${from}; worker-src blob: ${from}; img-src data:`;
+  const host = await stranger(policy, undefined, {
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-embedder-policy': 'require-corp',
+  });
+  const { context, page } = await watched(browser);
+  await page.goto(host.url);
+  const { runtime } = await event(page, 'roentgen-ready');
+  const cores = await page.evaluate(() => navigator.hardwareConcurrency);
+  assert.equal(runtime.variant, cores > 1 ? 'threads' : 'relaxed-simd');
+  assertSame((await judge(page, picture('film.png'))).result);
+  await context.close();
+  host.close();
+});
+
 test('where the other page’s policy forbids the worker, a sentence says what to allow', async () => {
   const host = await stranger(`script-src ${shared.url} 'wasm-unsafe-eval'`);
   const { context, page } = await watched(browser);
@@ -119,14 +136,13 @@ test('what connecting adds, disconnecting takes away', async () => {
   await ready(page);
   // The page is isolated, so each thread is a worker.
   const { threads } = await page.evaluate(() => document.querySelector('xray-classifier').runtime);
-  assert.equal(page.workers().length, threads);
+  await workers(page, threads);
   const element = await page.evaluateHandle(() => {
     const element = document.querySelector('xray-classifier');
     element.remove();
     return element;
   });
-  await page.waitForFunction(() => true);
-  assert.equal(page.workers().length, 0);
+  await workers(page, 0);
   await page.evaluate(() => {
     const clipboardData = new DataTransfer();
     clipboardData.setData('text/plain', 'text');

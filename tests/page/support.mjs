@@ -1,5 +1,6 @@
 // What every page test needs: the built site served as users get it, a browser, and a page that is watched.
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -131,6 +132,14 @@ export async function event(page, type, n = 0) {
     { timeout: 60_000 },
   );
   return handle.jsonValue();
+}
+
+/** Waits until a page has `n` workers; those that workers start count, and end a moment after the one that started them. */
+export async function workers(page, n) {
+  for (let tries = 100; page.workers().length !== n && tries > 0; tries -= 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.equal(page.workers().length, n);
 }
 
 /** How many events of a type there were. */
