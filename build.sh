@@ -22,7 +22,7 @@ WASM_VARIANTS=(
 
 usage() {
   cat <<'EOF'
-Builds, serves and tests Roentgen. Whatever is missing is installed first: the wasm standard library, wasm-bindgen's
+Builds, serves and tests Roentgen. Whatever is missing is installed first: the standard library's sources, wasm-bindgen's
 tool, npm packages, and for tests Chromium; and nothing is built again that is there already.
 
   ./build.sh serve [--port N]  build the site, serve it on 127.0.0.1 and print its address
