@@ -1,0 +1,47 @@
+// The module's own worker: instantiates one variant, starts its threads, and answers subject.mjs.
+
+let network;
+
+const methods = {
+  /** Builds the network from a safetensors file; returns what it runs on. */
+  async open({ variant, threads, classes, file }) {
+    const folder = new URL(`./pkg/${variant}/`, import.meta.url);
+    const bindings = new URL('roentgen.js', folder).href;
+    const [core, module] = await Promise.all([
+      import(bindings),
+      WebAssembly.compileStreaming(fetch(new URL('roentgen_bg.wasm', folder))),
+    ]);
+    const { memory } = await core.default({ module_or_path: module });
+    if (variant === 'threads') {
+      // This worker is one of them.
+      await Promise.all(Array.from({ length: threads - 1 }, () => startThread({ bindings, module, memory })));
+      core.initThreadPool(threads);
+    } else if (threads !== 1) {
+      throw new Error(`${variant} has one thread, not ${threads}`);
+    }
+    network = new core.Network('scratch-cnn', classes, file);
+    return { variant, threads: core.threadCount?.() ?? 1 };
+  },
+
+  scores: (images) => network.scores(images),
+
+  trainStep: (images, targets, learningRate) => network.trainStep(images, targets, learningRate),
+};
+
+onmessage = async ({ data: { method, args } }) => {
+  try {
+    postMessage({ value: await methods[method](...args) });
+  } catch (cause) {
+    postMessage({ error: String(cause?.stack ?? cause) });
+  }
+};
+
+/** Resolves when the thread is about to run: initThreadPool blocks, and a worker that has not loaded by then never would. */
+function startThread(share) {
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(new URL('./thread.mjs', import.meta.url), { type: 'module' });
+    thread.onmessage = ({ data: { error } }) => (error === undefined ? resolve() : reject(new Error(error)));
+    thread.onerror = (event) => reject(new Error(event.message || 'thread.mjs did not load'));
+    thread.postMessage(share);
+  });
+}
