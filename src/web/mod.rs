@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::{Error, Result};
 use crate::formats::ModelCard;
 use crate::image::{Limits, Radiograph, decode, from_rgba};
+use crate::models::Architecture;
 use crate::preprocess::Preprocess;
 
 #[wasm_bindgen]
@@ -122,6 +123,27 @@ impl Classifier {
     pub fn classify(&self, film: &Film) -> Result<String, JsValue> {
         let prediction = self.0.classify(&film.0).map_err(thrown)?;
         serde_json::to_string(&prediction).map_err(|error| JsError::from(error).into())
+    }
+}
+
+/// A network without a card, for whoever brings preprocessed numbers: `Float32Array` in, `Float32Array` out.
+#[wasm_bindgen]
+pub struct Network(crate::classifier::Network);
+
+#[wasm_bindgen]
+impl Network {
+    /// Builds `architecture` for `classes` classes from its weights, unpacked.
+    #[wasm_bindgen(constructor)]
+    pub fn new(architecture: &str, classes: usize, safetensors: &[u8]) -> Result<Network, JsValue> {
+        Architecture::from_name(architecture)
+            .and_then(|architecture| crate::classifier::Network::new(architecture, classes, safetensors))
+            .map(Network)
+            .map_err(thrown)
+    }
+
+    /// Probabilities `[n, classes]` of images `[n, channels, height, width]`.
+    pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
+        self.0.scores(images).map_err(thrown)
     }
 }
 
