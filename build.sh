@@ -30,6 +30,7 @@ tool, npm packages, and for tests Chromium; and nothing is built again that is t
   ./build.sh build             write the static site to dist/, which any static host can serve
   ./build.sh test              run every check: rustfmt, clippy (native, wasm), Rust tests, wasm tests, TypeScript,
                                sizes of the built files against their budget, page tests in headless Chromium
+  ./build.sh bench             time every kernel, and write the medians to benches/record/ with the machine's name
   ./build.sh --help            print this
 
 Environment: CHROMIUM names the browser for the page tests. Everything built is under target/, dist/,
@@ -180,6 +181,14 @@ test_page() {
   ROENTGEN=$(native_binary) npm_run test
 }
 
+# What an earlier run measured, of a bench that is no more, would be recorded as new.
+run_benches() {
+  local folder=${CARGO_TARGET_DIR:-target}
+  rm -rf "$folder/criterion"
+  cargo bench --locked --bench kernels
+  node scripts/record-bench.mjs "$folder/criterion"
+}
+
 native_binary() {
   local folder=${CARGO_TARGET_DIR:-target}
   (cd "$folder/release" && printf '%s/roentgen\n' "$PWD")
@@ -262,13 +271,22 @@ main() {
         set -- serve
       fi
       ;;
-    build | test) ;;
+    build | test | bench) ;;
     *) fail "unknown command \`$verb\`; ./build.sh --help says what there is" ;;
   esac
   [ $# -eq 1 ] || fail "\`$verb\` does not take \`${*:2}\`; ./build.sh --help says what there is"
 
   # These would move cargo's output away from where it is looked for below.
   unset CARGO_BUILD_TARGET
+  if [ "$verb" = bench ]; then
+    heading "tools"
+    require_basics
+    require_rust
+    require_node
+    heading "kernels"
+    run_benches
+    return
+  fi
   set_up
   if [ "$verb" = test ]; then
     run_tests
