@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::arch::dot::dot_rows;
 use super::arch::gemm::{View, gemm};
 
 /// Sizes of a dense layer on a batch.
@@ -56,6 +57,16 @@ impl DenseGeometry {
 /// When a slice does not hold what the geometry says.
 pub fn dense(g: &DenseGeometry, input: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     assert_eq!((bias.len(), out.len()), (g.outputs, g.batch * g.outputs));
+    if g.batch == 1 {
+        assert_eq!((input.len(), weight.len()), (g.inputs, g.outputs * g.inputs));
+        // The matrix product would pack the weight, which is to write and read again what is used once.
+        let rows = g.outputs.div_ceil(g.parts()).next_multiple_of(4);
+        out.par_chunks_mut(rows).zip(weight.par_chunks(rows * g.inputs)).for_each(|(out, weight)| {
+            dot_rows(weight, input, out);
+        });
+        out.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
+        return;
+    }
     let sums = |range: &Range<usize>| {
         let mut sum = vec![0.0; out.len()];
         let weight = g.columns(weight, g.outputs, range).transposed();

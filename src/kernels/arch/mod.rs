@@ -1,5 +1,6 @@
 //! The only `unsafe` code of the crate: inner loops over registers, behind entry points that check their slices once.
 
+pub(super) mod dot;
 pub(super) mod gemm;
 pub(super) mod lanes;
 pub(super) mod pool;
