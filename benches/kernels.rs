@@ -16,14 +16,12 @@ use roentgen::kernels::channels_last::{GradSource, Prepared, backward, turned};
 use roentgen::kernels::conv_pool::{conv2d_pool, conv2d_pool_grad, pooled_len};
 use roentgen::kernels::conv2d::Conv2dGeometry;
 use roentgen::kernels::dense::{DenseGeometry, dense, dense_grad_input, dense_grad_weight};
+use roentgen::models::Architecture;
 
 /// One image, as the page asks for, and the tutorial's batch.
 const BATCHES: [usize; 2] = [1, 5];
 
 const KERNEL: usize = 5;
-
-/// Parameters of the scratch CNN with two classes.
-const PARAMETERS: usize = 27_613_122;
 
 /// A convolution with the pooling that follows it.
 struct Convolution {
@@ -139,13 +137,14 @@ fn dense_layer(criterion: &mut Criterion) {
 }
 
 fn optimiser(criterion: &mut Criterion) {
-    let (mut weight, grad) = (numbers(PARAMETERS), numbers(PARAMETERS));
-    let (mut first, mut second) = (vec![0.0; PARAMETERS], vec![0.0; PARAMETERS]);
+    let parameters = Architecture::ScratchCnn.parameters(2);
+    let (mut weight, grad) = (numbers(parameters), numbers(parameters));
+    let (mut first, mut second) = (vec![0.0; parameters], vec![0.0; parameters]);
     let step = AdamStep { learning_rate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weight_decay: 0.0, step: 1 };
     let mut group = criterion.benchmark_group("adam");
     // Four streams read, three written.
-    group.throughput(Throughput::BytesDecimal((7 * PARAMETERS * size_of::<f32>()) as u64));
-    group.bench_function(BenchmarkId::new("step", PARAMETERS), |b| {
+    group.throughput(Throughput::BytesDecimal((7 * parameters * size_of::<f32>()) as u64));
+    group.bench_function(BenchmarkId::new("step", parameters), |b| {
         b.iter(|| adam(black_box(&step), &mut weight, &grad, &mut first, &mut second));
     });
 }

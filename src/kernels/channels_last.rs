@@ -22,32 +22,31 @@ fn transforms_pay(g: &Conv2dGeometry) -> bool {
     winograd::applies(g) && g.in_channels.min(g.out_channels) >= WINOGRAD_CHANNELS
 }
 
-/// A weight ready for either algorithm, from `[c_out, c_in, kh, kw]`, with the bias.
-pub struct Prepared {
-    kind: Kind,
-    bias: Vec<f32>,
-}
+/// A weight ready for either algorithm, with the bias.
+pub struct Prepared(Kind);
 
 enum Kind {
+    /// The bias is packed with the weight.
     Direct(Packed),
-    Winograd(Transformed),
+    Winograd {
+        weight: Transformed,
+        bias: Vec<f32>,
+    },
 }
 
 impl Prepared {
-    /// Prepares a weight for the forward pass over geometries like `g`, of any batch.
+    /// Prepares a weight `[c_out, c_in, kh, kw]` for the forward pass over geometries like `g`, of any batch.
     ///
     /// # Panics
     /// When a slice does not hold what the geometry says.
     pub fn new(g: &Conv2dGeometry, weight: &[f32], bias: &[f32]) -> Self {
         let weight = turned(weight, g.out_channels, g.taps_last());
-        let kind = if transforms_pay(g) {
-            Kind::Winograd(Transformed::new(g, &weight, false))
-        } else {
-            let mut packed = direct::pack(g, &weight);
-            packed.set_bias(bias);
-            Kind::Direct(packed)
-        };
-        Self { kind, bias: bias.to_vec() }
+        if transforms_pay(g) {
+            return Self(Kind::Winograd { weight: Transformed::new(g, &weight, false), bias: bias.to_vec() });
+        }
+        let mut packed = direct::pack(g, &weight);
+        packed.set_bias(bias);
+        Self(Kind::Direct(packed))
     }
 
     /// `input ⋆ weight + bias`, then `max(0, ·)` where `rectify`; channels last.
@@ -55,14 +54,14 @@ impl Prepared {
     /// # Panics
     /// When a slice does not hold what the geometry says.
     pub fn forward(&self, g: &Conv2dGeometry, input: &[f32], rectify: bool, out: &mut [f32]) {
-        match &self.kind {
+        match &self.0 {
             Kind::Direct(packed) => {
                 direct::forward(g, input, packed, if rectify { Finish::RELU } else { Finish::LINEAR }, out);
             }
-            Kind::Winograd(weight) => {
+            Kind::Winograd { weight, bias } => {
                 let low = if rectify { 0.0 } else { f32::NEG_INFINITY };
                 let finish = TileFinish::Clamp { low, high: f32::INFINITY };
-                winograd::forward(g, (input, weight, &self.bias), finish, out, None);
+                winograd::forward(g, (input, weight, bias), finish, out, None);
             }
         }
     }
@@ -72,10 +71,10 @@ impl Prepared {
     /// # Panics
     /// When a slice does not hold what the geometry says.
     pub fn forward_pooled(&self, g: &Conv2dGeometry, input: &[f32], out: &mut [f32], winners: Option<&mut [f32]>) {
-        match &self.kind {
+        match &self.0 {
             Kind::Direct(packed) => direct::forward_pooled(g, input, packed, out, winners),
-            Kind::Winograd(weight) => {
-                winograd::forward(g, (input, weight, &self.bias), TileFinish::Pool, out, winners);
+            Kind::Winograd { weight, bias } => {
+                winograd::forward(g, (input, weight, bias), TileFinish::Pool, out, winners);
             }
         }
     }

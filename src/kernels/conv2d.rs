@@ -10,13 +10,14 @@ use rayon::prelude::*;
 
 use super::arch::gemm::{View, gemm};
 use super::relu::relu;
+use super::scratch;
 
 /// Floats of one unfolded tile: 512 KiB, half of the second-level cache of the machines this was measured on.
 const TILE: usize = 1 << 17;
 
 /// Partial sums of the weight gradient in one batch: enough to keep eight cores busy, and fixed, so that the order of
 /// additions (and the result, to the last bit) does not depend on the number of threads.
-pub(super) const PARTIALS: usize = 8;
+const PARTIALS: usize = 8;
 
 /// Shape of a convolution over `batch` images, validated once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,37 +246,56 @@ pub fn conv2d_grad_weight(
     assert_eq!((input.len(), grad.len()), (g.input_len(), g.output_len()));
     assert_eq!((grad_weight.len(), grad_bias.len()), (g.weight_len(), g.out_channels));
     let alone = g.batch == 1;
-    let images = g.batch.div_ceil(PARTIALS);
-    let inputs = input.par_chunks(images * (g.input_len() / g.batch));
-    let partials: Vec<Vec<f32>> = grad
-        .par_chunks(images * (g.output_len() / g.batch))
-        .zip(inputs)
-        .map(|(grads, inputs)| {
-            let mut sum = vec![0.0; g.weight_len()];
-            let mut tile = vec![0.0; g.tile_len()];
-            let inputs = inputs.chunks_exact(g.input_len() / g.batch);
-            for (grad, image) in grads.chunks_exact(g.output_len() / g.batch).zip(inputs) {
-                for rows in g.tiles() {
-                    g.unfold(image, &rows, &mut tile);
-                    let grad = g.rows_of(grad, &rows);
-                    let unfolded = View::new(&tile, g.taps(), grad.columns).transposed();
-                    gemm(&mut sum, g.taps(), grad, unfolded, true, alone);
-                }
+    let (image_len, result_len) = (g.input_len() / g.batch, g.output_len() / g.batch);
+    sum_over_images(g, None, grad_weight, |n, _, sum| {
+        let (image, grad) = (&input[n * image_len..][..image_len], &grad[n * result_len..][..result_len]);
+        scratch::with(g.tile_len(), |tile| {
+            for rows in g.tiles() {
+                g.unfold(image, &rows, tile);
+                let grad = g.rows_of(grad, &rows);
+                let unfolded = View::new(tile, g.taps(), grad.columns).transposed();
+                gemm(sum, g.taps(), grad, unfolded, true, alone);
             }
-            sum
-        })
-        .collect();
-    sum_in_order(&partials, grad_weight);
+        });
+    });
     grad_bias.fill(0.0);
     for (plane, channel) in grad.chunks_exact(g.plane()).zip((0..g.out_channels).cycle()) {
         grad_bias[channel] += plane.iter().sum::<f32>();
     }
 }
 
-/// Replaces `out` by the sum of the partial sums, added in their order.
-pub(super) fn sum_in_order(partials: &[Vec<f32>], out: &mut [f32]) {
+/// Calls `visit(image, its part of grad_input, sum)` for every image and puts the sum of all sums into `out`.
+///
+/// Shares of the images run in parallel, each with a sum of its own that begins at zero; the sums are added in their
+/// order. The parts of `grad_input` are cleared beforehand.
+pub(super) fn sum_over_images(
+    g: &Conv2dGeometry,
+    grad_input: Option<&mut [f32]>,
+    out: &mut [f32],
+    visit: impl Fn(usize, Option<&mut [f32]>, &mut [f32]) + Sync,
+) {
+    let (image_len, share) = (g.input_len() / g.batch, g.batch.div_ceil(PARTIALS));
+    let mut parts: Vec<Option<&mut [f32]>> = match grad_input {
+        Some(gx) => gx.chunks_mut(share * image_len).map(Some).collect(),
+        None => (0..g.batch.div_ceil(share)).map(|_| None).collect(),
+    };
+    let partials: Vec<Vec<f32>> = parts
+        .par_iter_mut()
+        .enumerate()
+        .map(|(i, part)| {
+            let mut sum = vec![0.0; out.len()];
+            for image in i * share..((i + 1) * share).min(g.batch) {
+                let mut gx = part.as_mut().map(|part| &mut part[(image - i * share) * image_len..][..image_len]);
+                if let Some(gx) = &mut gx {
+                    gx.fill(0.0);
+                }
+                visit(image, gx, &mut sum);
+            }
+            sum
+        })
+        .collect();
     out.fill(0.0);
-    for partial in partials {
+    for partial in &partials {
         for (sum, v) in out.iter_mut().zip(partial) {
             *sum += v;
         }

@@ -5,12 +5,12 @@
 //! fresh pages at every step; a fifth of a training step went into the kernel's clearing of them.
 
 use std::ops::Range;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 use super::arch::gemm::{View, gemm};
-use super::conv2d::{Conv2dGeometry, PARTIALS, sum_in_order};
+use super::conv2d::{Conv2dGeometry, sum_over_images};
+use super::scratch;
 
 /// Side and stride of the pooling windows.
 const POOL: usize = 2;
@@ -137,49 +137,29 @@ pub fn conv2d_pool_grad(
     assert_eq!((grad_weight.len(), grad_bias.len()), (g.weight_len(), g.out_channels));
     assert!(grad_input.as_ref().is_none_or(|gx| gx.len() == g.input_len()));
     let (image_len, pooled) = (g.input_len() / g.batch, pooled_len(g) / g.batch);
-    let share = g.batch.div_ceil(PARTIALS);
-    // One task for each share of the images; a lock that nobody else ever takes hands it its part of the gradient.
-    let parts: Vec<Mutex<Option<&mut [f32]>>> = match grad_input {
-        Some(gx) => gx.chunks_mut(share * image_len).map(|part| Mutex::new(Some(part))).collect(),
-        None => (0..g.batch.div_ceil(share)).map(|_| Mutex::new(None)).collect(),
-    };
-    let inputs = input.par_chunks(share * image_len);
-    let partials: Vec<Vec<f32>> = grad
-        .par_chunks(share * pooled)
-        .zip(winners.par_chunks(share * pooled))
-        .zip(inputs)
-        .zip(&parts)
-        .map(|(((grads, winners), inputs), part)| {
-            let mut part = part.try_lock().ok().and_then(|mut part| part.take());
-            let mut sum = vec![0.0; g.weight_len()];
-            let mut unfolded = vec![0.0; tile_columns(g) * g.taps()];
-            let mut spread = vec![0.0; tile_columns(g) * g.out_channels];
-            let images = inputs.chunks_exact(image_len).zip(grads.chunks_exact(pooled));
-            for (i, ((image, grad), winners)) in images.zip(winners.chunks_exact(pooled)).enumerate() {
-                let mut gx = part.as_mut().map(|part| &mut part[i * image_len..(i + 1) * image_len]);
+    let alone = g.batch == 1;
+    let (unfolded_len, spread_len) = (tile_columns(g) * g.taps(), tile_columns(g) * g.out_channels);
+    sum_over_images(g, grad_input, grad_weight, |n, mut gx, sum| {
+        let image = &input[n * image_len..][..image_len];
+        let (grad, winners) = (&grad[n * pooled..][..pooled], &winners[n * pooled..][..pooled]);
+        scratch::with(unfolded_len + spread_len, |tile| {
+            let (unfolded, spread) = tile.split_at_mut(unfolded_len);
+            for rows in tiles(g) {
+                let columns = rows.len() * g.out_width();
+                let spread = &mut spread[..g.out_channels * columns];
+                spread_tile(g, &rows, grad, winners, spread);
+                let spread = View::new(spread, g.out_channels, columns);
+                g.unfold(image, &rows, unfolded);
+                let columns_of = View::new(unfolded, g.taps(), columns).transposed();
+                gemm(sum, g.taps(), spread, columns_of, true, alone);
                 if let Some(gx) = &mut gx {
-                    gx.fill(0.0);
-                }
-                for rows in tiles(g) {
-                    let columns = rows.len() * g.out_width();
-                    let spread = &mut spread[..g.out_channels * columns];
-                    spread_tile(g, &rows, grad, winners, spread);
-                    let spread = View::new(spread, g.out_channels, columns);
-                    g.unfold(image, &rows, &mut unfolded);
-                    let alone = g.batch == 1;
-                    let columns_of = View::new(&unfolded, g.taps(), columns).transposed();
-                    gemm(&mut sum, g.taps(), spread, columns_of, true, alone);
-                    if let Some(gx) = &mut gx {
-                        let weight = View::new(weight, g.out_channels, g.taps()).transposed();
-                        gemm(&mut unfolded, columns, weight, spread, false, alone);
-                        g.fold_add(&unfolded, &rows, gx);
-                    }
+                    let weight = View::new(weight, g.out_channels, g.taps()).transposed();
+                    gemm(unfolded, columns, weight, spread, false, alone);
+                    g.fold_add(unfolded, &rows, gx);
                 }
             }
-            sum
-        })
-        .collect();
-    sum_in_order(&partials, grad_weight);
+        });
+    });
     grad_bias.fill(0.0);
     let plane = pooled / g.out_channels;
     for (i, (grads, winners)) in grad.chunks_exact(plane).zip(winners.chunks_exact(plane)).enumerate() {

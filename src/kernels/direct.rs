@@ -13,7 +13,7 @@ use super::arch::pool::{pool_rows, unpool_rows};
 use super::arch::product::{Columns, Finish, Packed, Rows, product, product_transposed};
 use super::arch::winograd::GradSource;
 use super::conv_pool::pooled_len;
-use super::conv2d::{Conv2dGeometry, PARTIALS, sum_in_order};
+use super::conv2d::{Conv2dGeometry, sum_over_images};
 use super::scratch;
 
 /// Output pixels of one task at least: enough that reading the weights again for each task does not count.
@@ -141,37 +141,20 @@ pub fn backward(
     grad_input: Option<&mut [f32]>,
 ) {
     assert_eq!((input.len(), grad_weight.len()), (g.input_len(), g.weight_len()));
-    let (image_len, share) = (g.input_len() / g.batch, g.batch.div_ceil(PARTIALS));
+    let image_len = g.input_len() / g.batch;
     let transposed = grad_input.as_ref().map(|gx| {
         assert_eq!((gx.len(), weight.len()), (g.input_len(), g.weight_len()));
         Packed::new(g.out_channels, g.taps(), |output, tap| weight[tap * g.out_channels + output])
     });
-    let mut parts: Vec<Option<&mut [f32]>> = match grad_input {
-        Some(gx) => gx.chunks_mut(share * image_len).map(Some).collect(),
-        None => (0..g.batch.div_ceil(share)).map(|_| None).collect(),
-    };
-    let partials: Vec<Vec<f32>> = parts
-        .par_iter_mut()
-        .enumerate()
-        .map(|(i, part)| {
-            let mut sum = vec![0.0; g.weight_len()];
-            for n in i * share..((i + 1) * share).min(g.batch) {
-                let image = padded(g, &input[n * image_len..(n + 1) * image_len]);
-                let mut gx = part.as_mut().map(|part| &mut part[(n - i * share) * image_len..][..image_len]);
-                if let Some(gx) = &mut gx {
-                    gx.fill(0.0);
-                }
-                each_gradient_row(g, grad, n, |y, row| {
-                    add_weight_gradient(g, &image, y, row, &mut sum);
-                    if let Some((gx, weight)) = gx.as_mut().zip(transposed.as_ref()) {
-                        add_input_gradient(g, weight, y, row, gx);
-                    }
-                });
+    sum_over_images(g, grad_input, grad_weight, |n, mut gx, sum| {
+        let image = padded(g, &input[n * image_len..][..image_len]);
+        each_gradient_row(g, grad, n, |y, row| {
+            add_weight_gradient(g, &image, y, row, sum);
+            if let Some((gx, weight)) = gx.as_mut().zip(transposed.as_ref()) {
+                add_input_gradient(g, weight, y, row, gx);
             }
-            sum
-        })
-        .collect();
-    sum_in_order(&partials, grad_weight);
+        });
+    });
 }
 
 /// Calls `visit(y, row)` with each row `[ow, c_out]` of the gradient of image `n`'s convolution.

@@ -7,8 +7,6 @@
 //!
 //! Images and gradients are `[n, h, w, c]`, weights `[kh, kw, c_in, c_out]`.
 
-use std::sync::Mutex;
-
 use rayon::prelude::*;
 
 use super::arch::product::{Columns, Finish as Sums, Packed, Rows, product, product_transposed};
@@ -16,7 +14,7 @@ use super::arch::winograd::{
     Finish, GradSource, POINTS, Patch, Planes, SIDE, Window, kernel_matrix, transform_input, transform_input_adjoint,
     transform_output, transform_output_adjoint,
 };
-use super::conv2d::{Conv2dGeometry, PARTIALS, sum_in_order};
+use super::conv2d::{Conv2dGeometry, sum_over_images};
 use super::scratch;
 
 /// Tiles of one block: with 32 and 64 channels the planes of 32 tiles take 0.8 MB, most of a second-level cache of 1 MiB.
@@ -295,69 +293,41 @@ pub fn backward(
     let starts = plane_rows(tiling.block_len(), g.out_channels);
     let pair = g.in_channels * g.out_channels;
 
-    // Each share of the images is one task with sums of its own; a lock that nobody else takes hands it its images.
-    let share = g.batch.div_ceil(PARTIALS);
-    let parts: Vec<Mutex<Option<&mut [f32]>>> = match grad_input {
-        Some(gx) => gx.chunks_mut(share * image_len).map(|part| Mutex::new(Some(part))).collect(),
-        None => (0..g.batch.div_ceil(share)).map(|_| Mutex::new(None)).collect(),
-    };
-    let partials: Vec<Vec<f32>> = parts
-        .par_iter()
-        .enumerate()
-        .map(|(i, part)| {
-            let mut part = part.try_lock().ok().and_then(|mut part| part.take());
-            let mut sum = vec![0.0; POINTS * pair];
-            for image in i * share..((i + 1) * share).min(g.batch) {
-                let pixels = &input[image * image_len..(image + 1) * image_len];
-                let grad = match grad {
-                    GradSource::Plain(grad) => GradSource::Plain(&grad[image * result_len..][..result_len]),
-                    GradSource::Pooled(grad, winners) => {
-                        let range = image * result_len..(image + 1) * result_len;
-                        GradSource::Pooled(&grad[range.clone()], &winners[range])
-                    }
-                };
-                let mut gx = part.as_mut().map(|part| &mut part[(image - i * share) * image_len..][..image_len]);
-                if let Some(gx) = &mut gx {
-                    gx.fill(0.0);
-                }
-                for first in (0..tiling.down).step_by(rows) {
-                    let count = rows.min(tiling.down - first);
-                    let tiles = count * tiling.across;
-                    scratch::with(before.len() + after.len(), |planes| {
-                        let (values, sums) = planes.split_at_mut(before.len());
-                        tiling.transform_inputs(pixels, first, count, before, values);
-                        for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
-                            transform_output_adjoint(weight.kernel, grad, tiling.window(y, x), (after, tile, sums));
-                        }
-                        for point in 0..POINTS {
-                            let right = &sums[point * after.plane..][..tiles * g.out_channels];
-                            let from = point * before.plane;
-                            let columns = Columns {
-                                data: &values[from..from + tiles * g.in_channels],
-                                start: 0,
-                                rows: g.in_channels,
-                                stride: g.in_channels,
-                            };
-                            product_transposed(columns, right, g.out_channels, &mut sum[point * pair..][..pair]);
-                            if gx.is_some() {
-                                // The values have been used: their plane takes the gradient for them.
-                                let starts = &starts[..tiles];
-                                let rows = Rows { data: right, starts, runs: 1, len: g.out_channels, stride: 0 };
-                                let to = &mut values[from..from + tiles * g.in_channels];
-                                product(rows, &weight.backward[point], to, Sums::LINEAR);
-                            }
-                        }
-                        if let Some(gx) = &mut gx {
-                            tiling.add_input_gradients(values, first, count, before, gx);
-                        }
-                    });
-                }
-            }
-            sum
-        })
-        .collect();
     scratch::with(POINTS * pair, |points| {
-        sum_in_order(&partials, points);
+        sum_over_images(g, grad_input, points, |n, mut gx, sum| {
+            let pixels = &input[n * image_len..][..image_len];
+            let range = n * result_len..(n + 1) * result_len;
+            let grad = match grad {
+                GradSource::Plain(grad) => GradSource::Plain(&grad[range]),
+                GradSource::Pooled(grad, winners) => GradSource::Pooled(&grad[range.clone()], &winners[range]),
+            };
+            for first in (0..tiling.down).step_by(rows) {
+                let count = rows.min(tiling.down - first);
+                let tiles = count * tiling.across;
+                scratch::with(before.len() + after.len(), |planes| {
+                    let (values, sums) = planes.split_at_mut(before.len());
+                    tiling.transform_inputs(pixels, first, count, before, values);
+                    for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
+                        transform_output_adjoint(weight.kernel, grad, tiling.window(y, x), (after, tile, sums));
+                    }
+                    for point in 0..POINTS {
+                        let right = &sums[point * after.plane..][..tiles * g.out_channels];
+                        let values = &mut values[point * before.plane..][..tiles * g.in_channels];
+                        let columns = Columns { data: values, start: 0, rows: g.in_channels, stride: g.in_channels };
+                        product_transposed(columns, right, g.out_channels, &mut sum[point * pair..][..pair]);
+                        if gx.is_some() {
+                            // The values have been used: their plane takes the gradient for them.
+                            let starts = &starts[..tiles];
+                            let rows = Rows { data: right, starts, runs: 1, len: g.out_channels, stride: 0 };
+                            product(rows, &weight.backward[point], values, Sums::LINEAR);
+                        }
+                    }
+                    if let Some(gx) = &mut gx {
+                        tiling.add_input_gradients(values, first, count, before, gx);
+                    }
+                });
+            }
+        });
         transform_weight_adjoint(weight.kernel, points, pair, grad_weight);
     });
 }

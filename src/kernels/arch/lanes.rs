@@ -3,6 +3,8 @@
 //! An algorithm is written once, generic over [`Lanes`], as a [`Kernel`]; [`dispatch`] runs it with the widest vectors
 //! that the processor has. In WebAssembly the choice is made when the module is built, there is one module a variant.
 
+use std::ops::Range;
+
 /// A register of `N` floats.
 ///
 /// The methods compile to single instructions, so they may run only where the processor has the instruction set. That
@@ -68,28 +70,52 @@ pub trait Channels {
     unsafe fn at<L: Lanes>(&mut self, at: usize);
 }
 
-/// Runs `body` over all channels, in registers as wide as what is left allows.
+/// Runs `body` over a range of channels, in registers as wide as what is left allows.
 ///
 /// # Safety
 /// `body` may be run for any of the channels.
 #[inline(always)]
-pub unsafe fn over_channels<L: Lanes>(channels: usize, body: &mut impl Channels) {
-    let mut at = 0;
-    // SAFETY: every range ends at or before `channels`.
+pub unsafe fn over_channels<L: Lanes>(channels: Range<usize>, body: &mut impl Channels) {
+    let Range { start: mut at, end } = channels;
+    // SAFETY: every register ends at or before `end`.
     unsafe {
-        while at + L::N <= channels {
+        while at + L::N <= end {
             body.at::<L>(at);
             at += L::N;
         }
-        if at + <L::Half as Lanes>::N <= channels && L::N > 1 {
+        while <L::Half as Lanes>::N > 1 && at + <L::Half as Lanes>::N <= end {
             body.at::<L::Half>(at);
             at += <L::Half as Lanes>::N;
         }
-        while at < channels {
+        while <<L::Half as Lanes>::Half as Lanes>::N > 1 && at + <<L::Half as Lanes>::Half as Lanes>::N <= end {
+            body.at::<<L::Half as Lanes>::Half>(at);
+            at += <<L::Half as Lanes>::Half as Lanes>::N;
+        }
+        while at < end {
             body.at::<f32>(at);
             at += 1;
         }
     }
+}
+
+/// Runs `body` over all of `channels` channels with the widest vectors there are.
+///
+/// # Safety
+/// `body` may be run for any of the channels.
+pub unsafe fn each_channel(channels: usize, body: impl Channels) {
+    struct Each<C> {
+        channels: usize,
+        body: C,
+    }
+    impl<C: Channels> Kernel for Each<C> {
+        type Output = ();
+        #[inline(always)]
+        fn run<L: Lanes>(mut self) {
+            // SAFETY: the caller of `each_channel` vouches for all channels.
+            unsafe { over_channels::<L>(0..self.channels, &mut self.body) }
+        }
+    }
+    dispatch(Each { channels, body });
 }
 
 /// One float: what is left over, and processors without a leaf of their own.

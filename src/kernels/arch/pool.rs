@@ -1,6 +1,6 @@
 //! 2×2 max pooling of two rows of a convolution, a register of channels at a time.
 
-use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels};
+use super::lanes::{Channels, Lanes, each_channel};
 
 /// Marks a window whose maximum the rectifier cut off; the others are marked 0 to 3, row by row.
 pub const NO_WINNER: f32 = -1.0;
@@ -35,7 +35,8 @@ pub fn unpool<L: Lanes>(grad: L, winner: L) -> [L; 4] {
 pub fn pool_rows(channels: usize, width: usize, sums: &[f32], out: &mut [f32], winners: Option<&mut [f32]>) {
     assert_eq!((sums.len(), out.len()), (2 * width * channels, width / 2 * channels));
     assert!(winners.as_ref().is_none_or(|winners| winners.len() == out.len()));
-    dispatch(PoolRows { channels, width, sums, out, winners });
+    // SAFETY: the slices hold all channels of every pixel.
+    unsafe { each_channel(channels, PoolRows { channels, width, sums, out, winners }) }
 }
 
 struct PoolRows<'a> {
@@ -46,21 +47,12 @@ struct PoolRows<'a> {
     winners: Option<&'a mut [f32]>,
 }
 
-impl Kernel for PoolRows<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(mut self) {
-        // SAFETY: `pool_rows` has checked the slices for all channels.
-        unsafe { over_channels::<L>(self.channels, &mut self) }
-    }
-}
-
 impl Channels for PoolRows<'_> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(&mut self, at: usize) {
         let row = self.width * self.channels;
         for x in 0..self.width / 2 {
-            // SAFETY: see `run`; `2 x + 1 < width`.
+            // SAFETY: the slices hold these channels of every pixel; `2 x + 1 < width`.
             unsafe {
                 let from = self.sums.as_ptr().add(2 * x * self.channels + at);
                 let four = [0, self.channels, row, row + self.channels].map(|offset| L::load(from.add(offset)));
@@ -88,7 +80,8 @@ pub fn unpool_rows(channels: usize, width: usize, grad: &[f32], winners: &[f32],
     if width % 2 == 1 {
         out.chunks_exact_mut(width * channels).for_each(|row| row[(width - 1) * channels..].fill(0.0));
     }
-    dispatch(UnpoolRows { channels, width, grad, winners, out });
+    // SAFETY: the slices hold all channels of every pixel.
+    unsafe { each_channel(channels, UnpoolRows { channels, width, grad, winners, out }) }
 }
 
 struct UnpoolRows<'a> {
@@ -99,21 +92,12 @@ struct UnpoolRows<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for UnpoolRows<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<L: Lanes>(mut self) {
-        // SAFETY: `unpool_rows` has checked the slices for all channels.
-        unsafe { over_channels::<L>(self.channels, &mut self) }
-    }
-}
-
 impl Channels for UnpoolRows<'_> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(&mut self, at: usize) {
         let row = self.width * self.channels;
         for x in 0..self.width / 2 {
-            // SAFETY: see `run`; `2 x + 1 < width`.
+            // SAFETY: the slices hold these channels of every pixel; `2 x + 1 < width`.
             unsafe {
                 let from = x * self.channels + at;
                 let grad = L::load(self.grad.as_ptr().add(from));

@@ -8,7 +8,7 @@
 //! The right operand is packed into [`panels`](PANEL_VECTORS) of two registers' width. A tile is 6 × 2 registers where
 //! there are sixteen of them (12 sums, 2 of the panel, 1 broadcast), 12 × 2 where there are thirty-two.
 
-use super::lanes::{Kernel, Lanes, dispatch, width};
+use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels, width};
 
 /// Registers side by side in a panel of the right operand.
 pub const PANEL_VECTORS: usize = 2;
@@ -310,25 +310,19 @@ impl Kernel for Transposed<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
         let mut column = 0;
-        while column < self.width {
-            let left = self.width - column;
-            if left >= 2 * L::N {
-                self.strip::<L, 2>(column);
-                column += 2 * L::N;
-            } else if left >= L::N {
-                self.strip::<L, 1>(column);
-                column += L::N;
-            } else if left >= <L::Half as Lanes>::N {
-                self.strip::<L::Half, 1>(column);
-                column += <L::Half as Lanes>::N;
-            } else if left >= 4 && <<L::Half as Lanes>::Half as Lanes>::N == 4 {
-                self.strip::<<L::Half as Lanes>::Half, 1>(column);
-                column += 4;
-            } else {
-                self.strip::<f32, 1>(column);
-                column += 1;
-            }
+        while column + PANEL_VECTORS * L::N <= self.width {
+            self.strip::<L, PANEL_VECTORS>(column);
+            column += PANEL_VECTORS * L::N;
         }
+        // SAFETY: `strip` may take any columns below `width`.
+        unsafe { over_channels::<L>(column..self.width, &mut self) }
+    }
+}
+
+impl Channels for Transposed<'_> {
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(&mut self, at: usize) {
+        self.strip::<L, 1>(at);
     }
 }
 
