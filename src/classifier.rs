@@ -1,26 +1,26 @@
 //! From the bytes of an image file to a class with a probability: the one file that shows the whole path.
 //!
-//! Opening a model: card → [`read_weights`] → [`WeightStore`] → the network that [`Architecture`] builds from it.
+//! Opening a model: card → [`read_weights`] → the network that [`Architecture`] describes, [`Frozen`].
 //! Each film: [`decode`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network → [`softmax`].
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
-use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::formats::{ModelCard, WeightStore, read_weights};
+use crate::formats::{ModelCard, read_weights};
 use crate::image::{Limits, Radiograph, decode};
 use crate::labels::ByName;
 use crate::metrics::argmax;
-use crate::models::{Architecture, Model};
+use crate::models::Architecture;
+use crate::nn::Frozen;
 
 /// What a weights file may hold beside the weights: its header.
 const HEADER_BYTES: usize = 1 << 20;
 
 /// A network with its weights and nothing around it: numbers in, probabilities out.
 pub struct Network {
-    model: Box<dyn Model>,
+    model: Frozen,
     input: [usize; 3],
     classes: usize,
 }
@@ -66,8 +66,7 @@ impl Network {
             let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
             return Err(Error::Weights { reason });
         }
-        let tensors = WeightStore::new(read_weights(safetensors)?);
-        let model = tensors.build(|vb| architecture.build_frozen(vb, classes))?;
+        let model = Frozen::new(&architecture.graph(classes), read_weights(safetensors)?)?;
         Ok(Self { model, input: architecture.input(), classes })
     }
 
@@ -86,8 +85,7 @@ impl Network {
         if n == 0 || images.len() != n * c * h * w {
             return Err(Error::BufferLength { expected: n.max(1) * c * h * w, found: images.len() });
         }
-        let logits = self.model.forward(&Tensor::from_vec(images, (n, c, h, w), &Device::Cpu)?)?;
-        let logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+        let logits = self.model.logits(n, &images);
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
         }

@@ -65,9 +65,6 @@ pub enum Error {
     /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    /// The tensor framework refused an operation.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
 }
 
 impl Error {
@@ -91,7 +88,6 @@ impl Error {
             Self::Diverged { .. } => "diverged",
             Self::Checkpoint { .. } => "checkpoint",
             Self::Io { .. } => "io",
-            Self::Candle(_) => "internal",
         }
     }
 }

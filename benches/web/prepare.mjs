@@ -3,7 +3,7 @@
 //
 //   ./build.sh build && node benches/web/prepare.mjs [--pkg www/src/pkg] [--out target/bench/web]
 
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -22,7 +22,6 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 for (const name of SOURCES) copyFileSync(join(root, 'benches/web', name), join(out, name));
 
-let trains = true;
 for (const { name } of variants) {
   const files = readdirSync(join(pkg, name));
   // One name for all of them: the workers are told the variant's folder and nothing else.
@@ -32,11 +31,7 @@ for (const { name } of variants) {
     return join(pkg, name, found[0]);
   };
   mkdirSync(join(out, 'pkg', name), { recursive: true });
-  const bindings = only(/\.js$/);
-  copyFileSync(bindings, join(out, 'pkg', name, 'roentgen.js'));
+  copyFileSync(only(/\.js$/), join(out, 'pkg', name, 'roentgen.js'));
   copyFileSync(only(/_bg\.wasm$/), join(out, 'pkg', name, 'roentgen_bg.wasm'));
-  trains &&= /^ {4}trainStep\(/m.test(readFileSync(bindings, 'utf8'));
 }
-// What a module exports cannot wait for init(), and loading a variant to ask it would count as download.
-writeFileSync(join(out, 'built.mjs'), `export const TRAINS = ${trains};\n`);
-console.log(`${out}: ${variants.map(({ name }) => name).join(', ')}${trains ? '' : '; without training'}`);
+console.log(`${out}: ${variants.map(({ name }) => name).join(', ')}`);

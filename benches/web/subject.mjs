@@ -5,7 +5,6 @@
 //
 // As in the page, the module runs in a worker, which may wait for its threads; what crossing costs is timed with it.
 
-import { TRAINS } from './built.mjs';
 import { safetensors } from './safetensors.mjs';
 
 export const name = 'roentgen';
@@ -38,8 +37,9 @@ export function predict(images) {
 }
 
 /** One step on images and one-hot targets; the loss before it. */
-export const trainStep = TRAINS ? (images, targets) => call('trainStep', [images, targets, LEARNING_RATE]) : undefined;
-export const trainError = 'built without training';
+export function trainStep(images, targets) {
+  return call('trainStep', [images, targets, LEARNING_RATE]);
+}
 
 /** What runs, once it does. */
 export function info() {

@@ -1,16 +1,23 @@
 // The module's own worker: instantiates one variant, starts its threads, and answers subject.mjs.
 
+const ARCHITECTURE = 'scratch-cnn';
+
+let core;
+/** What the weights are, until training takes them. */
+let start;
 let network;
+let trainer;
 
 const methods = {
   /** Builds the network from a safetensors file; returns what it runs on. */
   async open({ variant, threads, classes, file }) {
     const folder = new URL(`./pkg/${variant}/`, import.meta.url);
     const bindings = new URL('roentgen.js', folder).href;
-    const [core, module] = await Promise.all([
+    const [loaded, module] = await Promise.all([
       import(bindings),
       WebAssembly.compileStreaming(fetch(new URL('roentgen_bg.wasm', folder))),
     ]);
+    core = loaded;
     const { memory } = await core.default({ module_or_path: module });
     if (variant === 'threads') {
       // This worker is one of them.
@@ -19,13 +26,24 @@ const methods = {
     } else if (threads !== 1) {
       throw new Error(`${variant} has one thread, not ${threads}`);
     }
-    network = new core.Network('scratch-cnn', classes, file);
+    start = { classes, file };
+    network = new core.Network(ARCHITECTURE, classes, file);
     return { variant, threads: core.threadCount?.() ?? 1 };
   },
 
   scores: (images) => network.scores(images),
 
-  trainStep: (images, targets, learningRate) => network.trainStep(images, targets, learningRate),
+  /** The first step builds the network to train, from the weights that were given, in the other one's place. */
+  trainStep(images, targets, learningRate) {
+    if (trainer === undefined) {
+      network.free();
+      const classes = Array.from({ length: start.classes }, (_, i) => String(i));
+      const config = { ...JSON.parse(core.Trainer.recipe(ARCHITECTURE, classes)), learning_rate: learningRate };
+      trainer = new core.Trainer(JSON.stringify(config), start.file);
+      start = undefined;
+    }
+    return trainer.step(images, targets);
+  },
 };
 
 onmessage = async ({ data: { method, args } }) => {

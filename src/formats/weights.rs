@@ -9,14 +9,14 @@
 //!
 //! Source of the container: <https://huggingface.co/docs/safetensors>.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{Device, Tensor};
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 
 use super::quantized::{dequantize_rows, quantize_rows};
 use crate::error::{Error, Result};
+use crate::nn::{Tensor, Weights};
 
 /// Ending of the name of the scales of an eight-bit tensor.
 const SCALE: &str = ".scale";
@@ -54,10 +54,10 @@ pub struct Weight {
 /// [`Error::Weights`] for bytes that are not safetensors, for a type other than F32, F16 and I8, for scales that are
 /// missing or make no sense, for an empty tensor, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
 /// than the tensor has rows.
-pub fn read_weights(safetensors: &[u8]) -> Result<HashMap<String, Tensor>> {
+pub fn read_weights(safetensors: &[u8]) -> Result<Weights> {
     let file = SafeTensors::deserialize(safetensors).map_err(|error| invalid(error.to_string()))?;
     let views: HashMap<&str, TensorView> = file.iter().collect();
-    let mut tensors = HashMap::with_capacity(views.len());
+    let mut tensors = BTreeMap::new();
     for (&name, view) in &views {
         if is_scale(name, &views) {
             continue;
@@ -70,9 +70,9 @@ pub fn read_weights(safetensors: &[u8]) -> Result<HashMap<String, Tensor>> {
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(invalid(format!("tensor `{name}` holds {} at {position}", values[position])));
         }
-        tensors.insert(name.to_owned(), Tensor::from_vec(values, view.shape(), &Device::Cpu)?);
+        tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), values });
     }
-    Ok(tensors)
+    Ok(Weights(tensors))
 }
 
 /// Whether `name` is the scale of an eight-bit tensor. A layer may well call a parameter of its own `scale`.
@@ -180,10 +180,6 @@ mod tests {
         Weight { name: name.into(), shape: shape.to_vec(), values, storage }
     }
 
-    fn values(tensor: &Tensor) -> Vec<f32> {
-        tensor.flatten_all().unwrap().to_vec1().unwrap()
-    }
-
     /// A file with one tensor, written out by hand as the format's page describes it.
     fn by_hand(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{}]}}}}"#, data.len());
@@ -200,7 +196,7 @@ mod tests {
     #[test]
     fn a_file_written_by_hand_is_read() {
         let tensors = read_weights(&by_hand("F32", "[2]", &[0, 0, 128, 63, 0, 0, 0, 192])).unwrap();
-        assert_eq!(values(&tensors["x"]), [1.0, -2.0]);
+        assert_eq!(tensors.0["x"].values, [1.0, -2.0]);
     }
 
     #[test]
@@ -208,10 +204,10 @@ mod tests {
         for (storage, tolerance) in [(Storage::F32, 0.0), (Storage::F16, 1.0 / 2048.0), (Storage::Int8, 1.0 / 254.0)] {
             let weight = weight("conv.weight", &[3, 2, 5, 5], storage);
             let tensors = read_weights(&write_weights(std::slice::from_ref(&weight)).unwrap()).unwrap();
-            assert_eq!(tensors.len(), 1, "the scale is used up");
-            let tensor = &tensors["conv.weight"];
-            assert_eq!(tensor.dims(), [3, 2, 5, 5]);
-            for (read, written) in values(tensor).iter().zip(&weight.values) {
+            assert_eq!(tensors.0.len(), 1, "the scale is used up");
+            let tensor = &tensors.0["conv.weight"];
+            assert_eq!(tensor.shape, [3, 2, 5, 5]);
+            for (read, written) in tensor.values.iter().zip(&weight.values) {
                 assert!((read - written).abs() <= tolerance + f32::EPSILON, "{storage:?}: {written} became {read}");
             }
         }
@@ -221,8 +217,8 @@ mod tests {
     fn low_rank_factors_stay_apart() {
         let weights = [weight("d.weight.u", &[4, 2], Storage::Int8), weight("d.weight.v", &[2, 6], Storage::Int8)];
         let tensors = read_weights(&write_weights(&weights).unwrap()).unwrap();
-        assert_eq!(tensors["d.weight.u"].dims(), [4, 2]);
-        assert_eq!(tensors["d.weight.v"].dims(), [2, 6]);
+        assert_eq!(tensors.0["d.weight.u"].shape, [4, 2]);
+        assert_eq!(tensors.0["d.weight.v"].shape, [2, 6]);
     }
 
     #[test]
@@ -241,7 +237,7 @@ mod tests {
     #[test]
     fn a_parameter_called_scale_is_no_quantisation_scale() {
         let weights = [weight("norm", &[2], Storage::F32), weight("norm.scale", &[2], Storage::F32)];
-        assert!(read_weights(&write_weights(&weights).unwrap()).unwrap().contains_key("norm.scale"));
+        assert!(read_weights(&write_weights(&weights).unwrap()).unwrap().0.contains_key("norm.scale"));
     }
 
     #[test]

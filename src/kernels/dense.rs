@@ -1,14 +1,19 @@
 //! Fully connected layer: `y = x · Wᵀ + b`.
 //!
 //! With few rows it is bound by reading `W` from memory, not by arithmetic: the scratch CNN's first dense layer holds
-//! 110 MB, more than any cache.
-
-use std::ops::Range;
+//! 110 MB, more than any cache. So the weight lies in memory in blocks of [`BLOCK`] columns, each block with all its rows
+//! in one piece: forward and backward walk through it from one end to the other, tasks take whole blocks, and the
+//! gradient goes into the weight in the same pass ([`Update`]).
 
 use rayon::prelude::*;
 
-use super::arch::dot::dot_rows;
-use super::arch::gemm::{View, gemm};
+use super::arch::dense::{Batch, dots, dots_gradient};
+use super::arch::update::Weights;
+use super::scratch;
+use super::update::{Keep, Parameter, Update};
+
+/// Columns of a block; the last one of a weight may have fewer.
+pub const BLOCK: usize = 1024;
 
 /// Sizes of a dense layer on a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,112 +26,99 @@ pub struct DenseGeometry {
     pub outputs: usize,
 }
 
-/// Parts that a large layer's work is cut into. The matrix product packs its operands on one thread, which for a weight
-/// larger than the caches is most of the time; in parts the packing is parallel too. Fixed, so that the order of
-/// additions does not depend on the number of threads.
-const PARTS: usize = 8;
-
-/// Weights below which cutting costs more than it saves.
-const SMALL: usize = 1 << 16;
-
 impl DenseGeometry {
-    fn parts(&self) -> usize {
-        if self.inputs * self.outputs < SMALL { 1 } else { PARTS }
+    /// Weights of a block of full width.
+    fn block(&self) -> usize {
+        self.outputs * BLOCK
     }
 
-    /// The inputs cut into [`parts`](Self::parts) ranges.
-    fn input_ranges(&self) -> Vec<Range<usize>> {
-        let len = self.inputs.div_ceil(self.parts());
-        (0..self.inputs).step_by(len).map(|start| start..(start + len).min(self.inputs)).collect()
+    fn assert_holds(&self, input: &[f32], weight: &[f32], output: &[f32]) {
+        assert_eq!((input.len(), weight.len()), (self.batch * self.inputs, self.inputs * self.outputs));
+        assert_eq!(output.len(), self.batch * self.outputs);
     }
 
-    /// Columns `range` of a row-major matrix of `rows` rows and `inputs` columns.
-    fn columns<'a>(&self, matrix: &'a [f32], rows: usize, range: &Range<usize>) -> View<'a> {
-        assert_eq!(matrix.len(), rows * self.inputs);
-        let data = &matrix[range.start..];
-        View { data, rows, columns: range.len(), row_stride: self.inputs, column_stride: 1 }
+    /// The columns of the input that block `i` of the weight meets.
+    fn columns<'a>(&self, input: &'a [f32], i: usize) -> Batch<'a> {
+        Batch { data: &input[i * BLOCK..], images: self.batch, stride: self.inputs }
+    }
+}
+
+/// Calls `visit(place in rows, place in blocks)` for every weight of `[outputs, inputs]`: first where it lies row by row,
+/// as files have it, then where it lies block by block.
+pub fn each_in_blocks(inputs: usize, outputs: usize, mut visit: impl FnMut(usize, usize)) {
+    for first in (0..inputs).step_by(BLOCK) {
+        let width = BLOCK.min(inputs - first);
+        for output in 0..outputs {
+            for k in 0..width {
+                visit(output * inputs + first + k, first * outputs + output * width + k);
+            }
+        }
     }
 }
 
 /// `out[n, o] = Σᵢ input[n, i] · weight[o, i] + bias[o]`.
 ///
 /// # Shapes
-/// input `[batch, inputs]`, weight `[outputs, inputs]`, bias `[outputs]`, out `[batch, outputs]`
+/// input `[batch, inputs]`, weight `[outputs, inputs]` in blocks, bias `[outputs]`, out `[batch, outputs]`
 ///
 /// # Panics
 /// When a slice does not hold what the geometry says.
-pub fn dense(g: &DenseGeometry, input: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
-    assert_eq!((bias.len(), out.len()), (g.outputs, g.batch * g.outputs));
-    if g.batch == 1 {
-        assert_eq!((input.len(), weight.len()), (g.inputs, g.outputs * g.inputs));
-        // The matrix product would pack the weight, which is to write and read again what is used once.
-        let rows = g.outputs.div_ceil(g.parts()).next_multiple_of(4);
-        out.par_chunks_mut(rows).zip(weight.par_chunks(rows * g.inputs)).for_each(|(out, weight)| {
-            dot_rows(weight, input, out);
+pub fn forward(g: &DenseGeometry, input: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+    g.assert_holds(input, weight, out);
+    assert_eq!(bias.len(), g.outputs);
+    scratch::with(weight.len().div_ceil(g.block()) * out.len(), |sums| {
+        let blocks = weight.par_chunks(g.block()).zip(sums.par_chunks_exact_mut(out.len()));
+        blocks.enumerate().for_each(|(i, (weight, sums))| {
+            dots(weight, weight.len() / g.outputs, g.columns(input, i), sums);
         });
-        out.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
-        return;
-    }
-    let sums = |range: &Range<usize>| {
-        let mut sum = vec![0.0; out.len()];
-        let weight = g.columns(weight, g.outputs, range).transposed();
-        gemm(&mut sum, g.outputs, g.columns(input, g.batch, range), weight, false, false);
-        sum
-    };
-    let partials: Vec<Vec<f32>> = g.input_ranges().par_iter().map(sums).collect();
-    for (row, out) in out.chunks_exact_mut(g.outputs).enumerate() {
-        out.copy_from_slice(bias);
-        for partial in &partials {
-            out.iter_mut().zip(&partial[row * g.outputs..]).for_each(|(sum, v)| *sum += v);
+        out.chunks_exact_mut(g.outputs).for_each(|row| row.copy_from_slice(bias));
+        for sums in sums.chunks_exact(out.len()) {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
         }
-    }
+    });
 }
 
-/// Gradient for the input, `grad · W`: `[batch, inputs]`.
+/// Gradients of [`forward`], given `grad` of its output: the weight's and the bias's go to `update` at once, with what it
+/// keeps beside them, the input's to `grad_input` where asked for.
+///
+/// # Shapes
+/// grad `[batch, outputs]`, weight and its slots `[outputs, inputs]` in blocks, grad_input `[batch, inputs]`
 ///
 /// # Panics
 /// When a slice does not hold what the geometry says.
-pub fn dense_grad_input(g: &DenseGeometry, weight: &[f32], grad: &[f32], grad_input: &mut [f32]) {
-    assert_eq!(grad_input.len(), g.batch * g.inputs);
-    let columns = |range: &Range<usize>| {
-        let mut part = vec![0.0; g.batch * range.len()];
-        let weight = g.columns(weight, g.outputs, range);
-        gemm(&mut part, range.len(), View::new(grad, g.batch, g.outputs), weight, false, false);
-        part
-    };
-    let ranges = g.input_ranges();
-    let parts: Vec<Vec<f32>> = ranges.par_iter().map(columns).collect();
-    for (range, part) in ranges.into_iter().zip(parts) {
-        for (row, part) in grad_input.chunks_exact_mut(g.inputs).zip(part.chunks_exact(range.len())) {
-            row[range.clone()].copy_from_slice(part);
-        }
-    }
-}
-
-/// Gradients for the weight, `gradᵀ · x`: `[outputs, inputs]`, and the bias: `[outputs]`.
-///
-/// # Panics
-/// When a slice does not hold what the geometry says.
-pub fn dense_grad_weight(
+pub fn backward(
     g: &DenseGeometry,
     input: &[f32],
     grad: &[f32],
-    grad_weight: &mut [f32],
-    grad_bias: &mut [f32],
+    update: &[Update; 2],
+    [weight, bias]: [&mut Parameter; 2],
+    grad_input: Option<&mut [f32]>,
 ) {
-    assert_eq!((grad_weight.len(), grad_bias.len()), (g.outputs * g.inputs, g.outputs));
-    let rows = g.outputs.div_ceil(g.parts());
-    grad_weight.par_chunks_mut(rows * g.inputs).enumerate().for_each(|(i, part)| {
-        // The gradients of this part's outputs, one row each.
-        let data = &grad[i * rows..];
-        let view =
-            View { data, rows: part.len() / g.inputs, columns: g.batch, row_stride: 1, column_stride: g.outputs };
-        gemm(part, g.inputs, view, View::new(input, g.batch, g.inputs), false, false);
-    });
-    grad_bias.fill(0.0);
-    for row in grad.chunks_exact(g.outputs) {
-        for (sum, v) in grad_bias.iter_mut().zip(row) {
-            *sum += v;
+    g.assert_holds(input, &weight.values, grad);
+    let by_output: Vec<f32> = (0..g.outputs).flat_map(|o| grad[o..].iter().step_by(g.outputs).copied()).collect();
+    let blocks = weight.parts(g.block());
+    let visit = |i: usize, weights: Weights<'_>, grad_input: Option<&mut [f32]>| {
+        let (width, batch) = (weights.values.len() / g.outputs, g.columns(input, i));
+        match update[0] {
+            Update::Keep => dots_gradient(Keep, weights, width, batch, &by_output, grad_input),
+            Update::Adam(rule) => dots_gradient(rule, weights, width, batch, &by_output, grad_input),
+            Update::Sgd(rule) => dots_gradient(rule, weights, width, batch, &by_output, grad_input),
         }
+    };
+    match grad_input {
+        Some(out) => scratch::with(input.len(), |sums| {
+            assert_eq!(out.len(), input.len());
+            let parts = sums.par_chunks_mut(g.batch * BLOCK);
+            blocks.into_par_iter().zip(parts).enumerate().for_each(|(i, (block, sums))| visit(i, block, Some(sums)));
+            for (i, sums) in sums.chunks(g.batch * BLOCK).enumerate() {
+                let width = sums.len() / g.batch;
+                for (row, sums) in out.chunks_exact_mut(g.inputs).zip(sums.chunks_exact(width)) {
+                    row[i * BLOCK..][..width].copy_from_slice(sums);
+                }
+            }
+        }),
+        None => blocks.into_par_iter().enumerate().for_each(|(i, block)| visit(i, block, None)),
     }
+    let grad_bias: Vec<f32> = by_output.chunks_exact(g.batch).map(|row| row.iter().sum()).collect();
+    update[1].apply(bias, &grad_bias);
 }

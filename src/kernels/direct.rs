@@ -11,13 +11,20 @@ use rayon::prelude::*;
 
 use super::arch::pool::{pool_rows, unpool_rows};
 use super::arch::product::{Columns, Finish, Packed, Rows, product, product_transposed};
-use super::arch::winograd::GradSource;
-use super::conv_pool::pooled_len;
 use super::conv2d::{Conv2dGeometry, sum_over_images};
 use super::scratch;
 
 /// Output pixels of one task at least: enough that reading the weights again for each task does not count.
 const PIXELS: usize = 48;
+
+/// Where the gradient of a convolution comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum GradSource<'a> {
+    /// The gradient of the outputs themselves.
+    Plain(&'a [f32]),
+    /// The gradient of the pooled outputs, and the winners that [`forward_pooled`] wrote.
+    Pooled(&'a [f32], &'a [f32]),
+}
 
 /// Packs a weight for [`forward`].
 ///
@@ -100,7 +107,7 @@ pub fn forward_pooled(
     out: &mut [f32],
     mut winners: Option<&mut [f32]>,
 ) {
-    assert_eq!((input.len(), out.len()), (g.input_len(), pooled_len(g)));
+    assert_eq!((input.len(), out.len()), (g.input_len(), g.pooled_len()));
     assert!(winners.as_ref().is_none_or(|winners| winners.len() == out.len()));
     let row = g.out_width() / 2 * g.out_channels;
     let height = g.out_height() / 2;
@@ -126,7 +133,7 @@ pub fn forward_pooled(
 /// Gradients of [`forward`] or [`forward_pooled`] for the weight and, where asked for, the input; what the slices held is
 /// replaced. `weight` is needed for the input only.
 ///
-/// The gradient for the bias is the sum over pixels, see [`bias_gradient`](super::channels_last::bias_gradient).
+/// The gradient for the bias is the sum over pixels, see [`bias_gradient`](super::conv2d::bias_gradient).
 ///
 /// # Shapes
 /// grad_weight `[kh, kw, c_in, c_out]`, grad_input `[n, h, w, c_in]`

@@ -2,24 +2,21 @@
 //!
 //! Each file holds one operation, forward first, then its gradients. [`reference`] says in plain loops what each of them
 //! means and every fast version is held to it. Shapes are validated once, in a geometry type, and passed on. Nothing here
-//! knows the tensor framework but [`custom_op`], which hands it these kernels as differentiable operations.
+//! knows what a network is.
 //!
 //! Results do not depend on the number of threads: work is cut by the shape of the problem, and partial sums are added in
 //! a fixed order, so that a run can be repeated bit for bit.
 
-pub mod adam;
 mod arch;
-pub mod channels_last;
 pub mod conv2d;
-pub mod conv_pool;
-pub mod custom_op;
 pub mod dense;
 mod direct;
+pub mod layout;
 pub mod pool;
 pub mod reference;
 pub mod relu;
 mod scratch;
-pub mod sgd;
+pub mod update;
 mod winograd;
 
 #[cfg(test)]

@@ -1,20 +1,15 @@
-//! Convolution by Winograd's algorithm, forward and backward: stride 1, kernels 3 and 5 wide, any padding.
+//! Convolution by Winograd's algorithm: stride 1, kernels 3 and 5 wide, any padding.
 //!
 //! A 5×5 convolution takes 64 products for 16 outputs instead of 400, a 3×3 one 64 for 36 instead of 324. The work is cut
-//! into blocks of tiles so that what lies between the transforms stays in a core's own cache; forward and both gradients
-//! have the same three steps, transform, multiply point by point, transform back, in their own order. The gradients are
-//! the exact adjoints of the forward pass, so they agree with it to the last rounding.
+//! into blocks of tiles so that what lies between the transforms stays in a core's own cache.
 //!
 //! Images and gradients are `[n, h, w, c]`, weights `[kh, kw, c_in, c_out]`.
 
 use rayon::prelude::*;
 
-use super::arch::product::{Columns, Finish as Sums, Packed, Rows, product, product_transposed};
-use super::arch::winograd::{
-    Finish, GradSource, POINTS, Patch, Planes, SIDE, Window, kernel_matrix, transform_input, transform_input_adjoint,
-    transform_output, transform_output_adjoint,
-};
-use super::conv2d::{Conv2dGeometry, sum_over_images};
+use super::arch::product::{Finish as Sums, Packed, Rows, product};
+use super::arch::winograd::{Finish, Patch, Planes, SIDE, Window, kernel_matrix, transform_input, transform_output};
+use super::conv2d::Conv2dGeometry;
 use super::scratch;
 
 /// Tiles of one block: with 32 and 64 channels the planes of 32 tiles take 0.8 MB, most of a second-level cache of 1 MiB.
@@ -30,35 +25,17 @@ pub fn applies(g: &Conv2dGeometry) -> bool {
 pub struct Transformed {
     kernel: usize,
     /// For each point `[c_in, c_out]`.
-    forward: Vec<Packed>,
-    /// For each point `[c_out, c_in]`; empty unless asked for.
-    backward: Vec<Packed>,
+    points: Vec<Packed>,
 }
 
 impl Transformed {
-    /// Transforms `weight`; `backward` where the gradient for the input will be asked for.
+    /// Transforms `weight`.
     ///
     /// # Panics
     /// When the weight does not hold what the geometry says, or the algorithm does not apply.
-    pub fn new(g: &Conv2dGeometry, weight: &[f32], backward: bool) -> Self {
-        let (inputs, outputs) = (g.in_channels, g.out_channels);
-        let zeros = |depth, columns| (0..POINTS).map(|_| Packed::new(depth, columns, |_, _| 0.0)).collect();
-        let mut transformed = Self {
-            kernel: g.kernel_height,
-            forward: zeros(inputs, outputs),
-            backward: if backward { zeros(outputs, inputs) } else { Vec::new() },
-        };
-        transformed.update(g, weight);
-        transformed
-    }
-
-    /// Transforms other values of the same weight, in place.
-    ///
-    /// # Panics
-    /// As for [`new`](Self::new).
-    pub fn update(&mut self, g: &Conv2dGeometry, weight: &[f32]) {
-        assert!(applies(g) && self.kernel == g.kernel_height && weight.len() == g.weight_len());
-        let (kernel, len) = (self.kernel, g.in_channels * g.out_channels);
+    pub fn new(g: &Conv2dGeometry, weight: &[f32]) -> Self {
+        assert!(applies(g) && weight.len() == g.weight_len());
+        let (kernel, len) = (g.kernel_height, g.in_channels * g.out_channels);
         let matrix = kernel_matrix(kernel);
         // Σₐ G[i][a] · g[a][b], then Σ_b of that times G[j][b], over all channels at once.
         let weighted = |sum: &mut [f32], factor: f64, values: &[f32]| {
@@ -80,8 +57,8 @@ impl Transformed {
                 })
             })
             .collect();
-        self.forward.par_iter_mut().zip(&rows).for_each(|(to, u)| to.fill(|k, n| u[k * g.out_channels + n]));
-        self.backward.par_iter_mut().zip(&rows).for_each(|(to, u)| to.fill(|k, n| u[n * g.out_channels + k]));
+        let pack = |u: &Vec<f32>| Packed::new(g.in_channels, g.out_channels, |k, n| u[k * g.out_channels + n]);
+        Self { kernel, points: rows.par_iter().map(pack).collect() }
     }
 }
 
@@ -150,23 +127,6 @@ impl<'a> Tiling<'a> {
                     edge.fill(0.0);
                     self.overlap(y, x, |from, to, len| edge[to..to + len].copy_from_slice(&image[from..from + len]));
                     transform_input(edge, Patch { start: 0, row: SIDE * channels }, planes, tile, out);
-                }),
-            }
-        }
-    }
-
-    /// Adds `B v Bᵀ` of every tile of rows `first ..` to one image's gradient.
-    fn add_input_gradients(&self, values: &[f32], first: usize, rows: usize, planes: Planes, image: &mut [f32]) {
-        let channels = self.g.in_channels;
-        for (tile, (y, x)) in self.tiles(first, rows).enumerate() {
-            match self.inside(y, x) {
-                Some(patch) => transform_input_adjoint(values, planes, tile, image, patch),
-                None => scratch::with(SIDE * SIDE * channels, |edge| {
-                    edge.fill(0.0);
-                    transform_input_adjoint(values, planes, tile, edge, Patch { start: 0, row: SIDE * channels });
-                    self.overlap(y, x, |at, from, len| {
-                        image[at..at + len].iter_mut().zip(&edge[from..from + len]).for_each(|(sum, v)| *sum += v);
-                    });
                 }),
             }
         }
@@ -247,7 +207,7 @@ pub fn forward(
             let (values, sums) = planes.split_at_mut(before.len());
             let image = &input[image * image_len..(image + 1) * image_len];
             tiling.transform_inputs(image, first, count, before, values);
-            for (point, weight) in weight.forward.iter().enumerate() {
+            for (point, weight) in weight.points.iter().enumerate() {
                 let data = &values[point * before.plane..][..tiles * g.in_channels];
                 let rows = Rows { data, starts: &starts[..tiles], runs: 1, len: g.in_channels, stride: 0 };
                 product(rows, weight, &mut sums[point * after.plane..][..tiles * g.out_channels], Sums::LINEAR);
@@ -265,84 +225,4 @@ pub fn forward(
 /// Cuts every image's result into bands of `band` floats.
 fn bands(all: &mut [f32], image: usize, band: usize) -> Vec<&mut [f32]> {
     all.chunks_exact_mut(image.max(1)).flat_map(|image| image.chunks_mut(band.max(1))).collect()
-}
-
-/// Gradients of [`forward`] for the weight and, where asked for, the input; what the slices held is replaced.
-///
-/// The gradient for the bias is the sum over pixels, see [`bias_gradient`](super::channels_last::bias_gradient).
-///
-/// # Shapes
-/// grad_weight `[kh, kw, c_in, c_out]`, grad_input `[n, h, w, c_in]`
-///
-/// # Panics
-/// When a slice does not hold what the geometry says, or the weight was transformed without `backward`.
-pub fn backward(
-    g: &Conv2dGeometry,
-    (input, weight): (&[f32], &Transformed),
-    grad: GradSource<'_>,
-    grad_weight: &mut [f32],
-    grad_input: Option<&mut [f32]>,
-) {
-    let tiling = Tiling::new(g, matches!(grad, GradSource::Pooled(..)));
-    let (image_len, result_len) = (g.input_len() / g.batch, tiling.result_len());
-    assert_eq!((input.len(), grad_weight.len()), (g.input_len(), g.weight_len()));
-    assert!(grad_input.as_ref().is_none_or(|gx| gx.len() == g.input_len() && !weight.backward.is_empty()));
-    let rows = tiling.block_rows();
-    let (before, after) =
-        (Planes::new(tiling.block_len(), g.in_channels), Planes::new(tiling.block_len(), g.out_channels));
-    let starts = plane_rows(tiling.block_len(), g.out_channels);
-    let pair = g.in_channels * g.out_channels;
-
-    scratch::with(POINTS * pair, |points| {
-        sum_over_images(g, grad_input, points, |n, mut gx, sum| {
-            let pixels = &input[n * image_len..][..image_len];
-            let range = n * result_len..(n + 1) * result_len;
-            let grad = match grad {
-                GradSource::Plain(grad) => GradSource::Plain(&grad[range]),
-                GradSource::Pooled(grad, winners) => GradSource::Pooled(&grad[range.clone()], &winners[range]),
-            };
-            for first in (0..tiling.down).step_by(rows) {
-                let count = rows.min(tiling.down - first);
-                let tiles = count * tiling.across;
-                scratch::with(before.len() + after.len(), |planes| {
-                    let (values, sums) = planes.split_at_mut(before.len());
-                    tiling.transform_inputs(pixels, first, count, before, values);
-                    for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
-                        transform_output_adjoint(weight.kernel, grad, tiling.window(y, x), (after, tile, sums));
-                    }
-                    for point in 0..POINTS {
-                        let right = &sums[point * after.plane..][..tiles * g.out_channels];
-                        let values = &mut values[point * before.plane..][..tiles * g.in_channels];
-                        let columns = Columns { data: values, start: 0, rows: g.in_channels, stride: g.in_channels };
-                        product_transposed(columns, right, g.out_channels, &mut sum[point * pair..][..pair]);
-                        if gx.is_some() {
-                            // The values have been used: their plane takes the gradient for them.
-                            let starts = &starts[..tiles];
-                            let rows = Rows { data: right, starts, runs: 1, len: g.out_channels, stride: 0 };
-                            product(rows, &weight.backward[point], values, Sums::LINEAR);
-                        }
-                    }
-                    if let Some(gx) = &mut gx {
-                        tiling.add_input_gradients(values, first, count, before, gx);
-                    }
-                });
-            }
-        });
-        transform_weight_adjoint(weight.kernel, points, pair, grad_weight);
-    });
-}
-
-/// `Gᵀ u G` over all channels at once.
-fn transform_weight_adjoint(kernel: usize, points: &[f32], pair: usize, grad_weight: &mut [f32]) {
-    let matrix = kernel_matrix(kernel);
-    grad_weight.par_chunks_exact_mut(pair).enumerate().for_each(|(tap, grad)| {
-        let (a, b) = (tap / kernel, tap % kernel);
-        grad.fill(0.0);
-        for (point, values) in points.chunks_exact(pair).enumerate() {
-            let factor = (matrix[point / SIDE][a] * matrix[point % SIDE][b]) as f32;
-            if factor != 0.0 {
-                grad.iter_mut().zip(values).for_each(|(sum, v)| *sum += factor * v);
-            }
-        }
-    });
 }

@@ -1,26 +1,21 @@
-//! Layers over the kernels, shaped like candle-nn's: a layer is built from a `VarBuilder` and has a `forward`.
+//! Networks: described once as a [`Graph`] of plain layers, then run from one of two plans.
 //!
-//! Every one of them trains: its gradient is the kernels' own, checked by finite differences.
+//! [`Frozen`] has weights that no longer change and prepares them; [`Training`] goes forward and back and hands each
+//! gradient to an optimiser the moment it is known. Both work on slices with channels last; what crosses the border,
+//! images and weights, has channels first, as PyTorch and the files do.
 
-mod conv2d;
-mod dense;
+mod arena;
 mod dropout;
-mod init;
-mod pool;
-mod variables;
+mod frozen;
+mod graph;
+mod parameter;
+mod plan;
+mod training;
+mod weights;
 
-pub use conv2d::Conv2d;
-pub use dense::Dense;
 pub use dropout::Dropout;
-pub use init::glorot_uniform;
-pub use pool::MaxPool2d;
-pub use variables::Variables;
-
-/// What follows a layer's sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Linear,
-    /// `max(0, x)`.
-    Relu,
-}
+pub use frozen::Frozen;
+pub use graph::{Activation, Conv2d, Graph, LayerSummary, Value};
+pub use parameter::{Initial, Order, ParameterSpec};
+pub use training::Training;
+pub use weights::{Tensor, Weights};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
-use crate::kernels::custom_op::{with_values, with_values_mut};
+use crate::nn::{Tensor, Weights};
 
 /// Key of the JSON in the safetensors header.
 const STATE: &str = "roentgen.state";
@@ -40,16 +40,16 @@ impl Checkpoint {
     /// Bytes of a checkpoint of `trainer`.
     ///
     /// # Errors
-    /// When a weight is not an f32 tensor on the CPU.
+    /// [`Error::Checkpoint`] when the state cannot be written as JSON.
     pub fn save(&self, trainer: &Trainer) -> Result<Vec<u8>> {
         let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-        for (name, var) in &trainer.vars {
-            let shape = var.dims().to_vec();
-            tensors.insert(name.clone(), (shape.clone(), with_values(var, as_bytes)?));
-            let slots = trainer.optimizer.slots.get(name).into_iter().flatten();
-            for (slot, values) in self.config.optimizer.slot_names().iter().zip(slots) {
-                tensors.insert(format!("{slot}/{name}"), (shape.clone(), as_bytes(values)));
-            }
+        let mut add = |prefix: &str, weights: Weights| {
+            let entries = weights.0.into_iter();
+            tensors.extend(entries.map(|(name, w)| (format!("{prefix}{name}"), (w.shape, as_bytes(&w.values)))));
+        };
+        add("", trainer.weights());
+        for (which, slot) in self.config.optimizer.slot_names().iter().enumerate() {
+            add(&format!("{slot}/"), trainer.network.slot(which));
         }
         let views = tensors
             .iter()
@@ -70,27 +70,30 @@ impl Checkpoint {
         let state = state.ok_or_else(|| damaged("holds no training state; is it a weights file?"))?;
         let checkpoint: Self = serde_json::from_str(state).map_err(damaged)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let mut trainer = Trainer::new(checkpoint.config.clone())?;
-        trainer.step = checkpoint.step;
-        for (name, var) in &trainer.vars {
-            let values = read(&tensors, name, var.elem_count())?;
-            with_values_mut(var, |weight| weight.copy_from_slice(&values))?;
-            let slots = trainer.optimizer.slots.get_mut(name).into_iter().flatten();
-            for (slot, into) in checkpoint.config.optimizer.slot_names().iter().zip(slots) {
-                *into = read(&tensors, &format!("{slot}/{name}"), var.elem_count())?;
+        let mut parts: BTreeMap<&str, Weights> = BTreeMap::new();
+        for (name, view) in tensors.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("tensor `{name}` is {:?}; it must be F32", view.dtype())));
             }
+            let (bytes, _) = view.data().as_chunks::<4>();
+            let values = bytes.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let slot =
+                checkpoint.config.optimizer.slot_names().iter().find(|slot| name.starts_with(&format!("{slot}/")));
+            let (part, name) = slot.map_or(("", name), |slot| (*slot, &name[slot.len() + 1..]));
+            let tensor = Tensor { shape: view.shape().to_vec(), values };
+            parts.entry(part).or_default().0.insert(name.to_owned(), tensor);
+        }
+        let weights = parts.remove("").unwrap_or_default();
+        let mut trainer = Trainer::from_weights(checkpoint.config.clone(), weights).map_err(damaged)?;
+        trainer.step = checkpoint.step;
+        // A run that has not taken a step has no slots.
+        if !parts.is_empty() {
+            let names = checkpoint.config.optimizer.slot_names().iter();
+            let slots = names.map(|slot| parts.remove(slot).unwrap_or_default()).collect();
+            trainer.network.set_slots(slots).map_err(damaged)?;
         }
         Ok((checkpoint, trainer))
     }
-}
-
-fn read(tensors: &SafeTensors<'_>, name: &str, len: usize) -> Result<Vec<f32>> {
-    let view = tensors.tensor(name).map_err(damaged)?;
-    if view.dtype() != Dtype::F32 || view.data().len() != 4 * len {
-        return Err(damaged(format!("tensor `{name}` has {} bytes; {} are needed", view.data().len(), 4 * len)));
-    }
-    let (values, _) = view.data().as_chunks::<4>();
-    Ok(values.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }
 
 #[cfg(test)]

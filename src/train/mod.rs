@@ -15,6 +15,6 @@ pub use checkpoint::Checkpoint;
 pub use config::TrainConfig;
 pub use history::{EpochRecord, History, Phase, Running};
 pub use loss::{categorical_cross_entropy, smooth_labels};
-pub use optimizer::{Optimizer, OptimizerConfig};
+pub use optimizer::OptimizerConfig;
 pub use schedule::Schedule;
 pub use trainer::{StepReport, Trainer};

@@ -1,20 +1,15 @@
-//! Adam and SGD over a network's variables.
+//! Adam and SGD: their settings, and the rule of one step.
 
-use std::collections::BTreeMap;
-
-use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::kernels::adam::{AdamStep, adam};
-use crate::kernels::custom_op::{GradientSink, with_values_mut};
-use crate::kernels::sgd::sgd;
+use crate::kernels::update::{Adam, AdamStep, Sgd, Update};
 
 /// An optimiser and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum OptimizerConfig {
-    /// Adam; see [`adam`].
+    /// Adam; see [`Adam`].
     Adam {
         /// Decay of the first moment.
         beta1: f32,
@@ -23,7 +18,7 @@ pub enum OptimizerConfig {
         /// Added to the root of the second moment.
         epsilon: f32,
     },
-    /// Stochastic gradient descent; see [`sgd`].
+    /// Stochastic gradient descent; see [`Sgd`].
     Sgd {
         /// Share of the last update that carries on; 0 is plain SGD.
         momentum: f32,
@@ -67,76 +62,26 @@ impl OptimizerConfig {
             Self::Sgd { .. } => &["sgd.velocity"],
         }
     }
-}
 
-/// An optimiser with its state: one value or two beside each weight.
-pub struct Optimizer {
-    config: OptimizerConfig,
-    weight_decay: f32,
-    /// By variable name, one buffer for each of [`OptimizerConfig::slot_names`].
-    pub(super) slots: BTreeMap<String, Vec<Vec<f32>>>,
-}
-
-impl Optimizer {
-    /// Fresh state for `vars`.
-    pub fn new(config: OptimizerConfig, weight_decay: f32, vars: &BTreeMap<String, Var>) -> Self {
-        let fresh = |var: &Var| config.slot_names().iter().map(|_| vec![0.0; var.elem_count()]).collect();
-        let slots = vars.iter().map(|(name, var)| (name.clone(), fresh(var))).collect();
-        Self { config, weight_decay, slots }
-    }
-
-    /// Moves every variable that has a gradient; `step` counts from 1.
-    ///
-    /// # Errors
-    /// When a variable is not an f32 tensor on the CPU.
-    pub fn step(
-        &mut self,
-        vars: &BTreeMap<String, Var>,
-        grads: &GradientSink,
-        learning_rate: f32,
-        step: u64,
-    ) -> Result<()> {
-        for (name, var) in vars {
-            let Some((grad, slots)) = grads.get(var).zip(self.slots.get_mut(name)) else { continue };
-            let weight_decay = if var.rank() > 1 { self.weight_decay } else { 0.0 };
-            with_values_mut(var, |weight| match (self.config, slots.as_mut_slice()) {
-                (OptimizerConfig::Adam { beta1, beta2, epsilon }, [first, second]) => {
-                    let step = AdamStep { learning_rate, beta1, beta2, epsilon, weight_decay, step };
-                    adam(&step, weight, grad, first, second);
-                }
-                (OptimizerConfig::Sgd { momentum }, [velocity]) => {
-                    sgd(learning_rate, momentum, weight_decay, weight, grad, velocity);
-                }
-                (config, slots) => unreachable!("{config:?} with {} buffers", slots.len()),
-            })?;
+    /// The rule of step `step`, which counts from 1.
+    pub fn rule(&self, learning_rate: f32, weight_decay: f32, step: u64) -> Update {
+        match *self {
+            Self::Adam { beta1, beta2, epsilon } => {
+                Update::Adam(Adam::new(&AdamStep { learning_rate, beta1, beta2, epsilon, weight_decay, step }))
+            }
+            Self::Sgd { momentum } => Update::Sgd(Sgd::new(learning_rate, momentum, weight_decay)),
         }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Tensor};
-
     use super::*;
 
     #[test]
-    fn weights_decay_and_biases_and_strangers_do_not() {
-        let var =
-            |shape: &[usize]| Var::from_tensor(&Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap());
-        let named = [("bias", vec![1]), ("stranger", vec![1, 1]), ("weight", vec![1, 1])];
-        let vars: BTreeMap<_, _> = named.map(|(name, shape)| (name.to_owned(), var(&shape).unwrap())).into();
-        let mut grads = GradientSink::new(vars.values().map(Var::as_tensor));
-        // A loss that knows the weight and the bias, and has no slope. (candle takes a factor 0 for a broken graph.)
-        let flat = |name: &str| (vars[name].as_tensor() * vars[name].zeros_like().unwrap()).unwrap().sum_all().unwrap();
-        let loss = flat("weight") + flat("bias");
-        grads.backward(&loss.unwrap()).unwrap();
+    fn there_is_a_name_for_every_slot() {
         for config in [OptimizerConfig::default(), OptimizerConfig::Sgd { momentum: 0.9 }] {
-            vars["weight"].set(&Tensor::ones((1, 1), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
-            Optimizer::new(config, 0.5, &vars).step(&vars, &grads, 0.1, 1).unwrap();
-            let value = |name: &str| vars[name].sum_all().unwrap().to_scalar::<f32>().unwrap();
-            // 1 - αλ of the weight is left.
-            assert_eq!(["weight", "bias", "stranger"].map(value), [0.95, 1.0, 1.0], "{config:?}");
+            assert_eq!(config.slot_names().len(), config.rule(0.1, 0.0, 1).slots(), "{config:?}");
         }
     }
 

@@ -1,24 +1,17 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
-use std::collections::BTreeMap;
-
-use candle_core::{Device, Tensor, Var};
-
-use super::{Optimizer, TrainConfig, categorical_cross_entropy, smooth_labels};
+use super::{TrainConfig, categorical_cross_entropy, smooth_labels};
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::kernels::custom_op::{GradientSink, with_values};
 use crate::metrics::argmax;
-use crate::models::{Architecture, Model};
-use crate::nn::{Dropout, Variables};
+use crate::models::Architecture;
+use crate::nn::{Dropout, Graph, ParameterSpec, Training, Weights};
 
 /// A network in training.
 pub struct Trainer {
     config: TrainConfig,
-    model: Box<dyn Model>,
-    pub(super) vars: BTreeMap<String, Var>,
-    pub(super) optimizer: Optimizer,
-    grads: GradientSink,
+    pub(super) network: Training,
+    input: usize,
     pub(super) step: u64,
 }
 
@@ -39,21 +32,28 @@ impl Trainer {
     /// A network with fresh weights, drawn from the configuration's seed.
     ///
     /// # Errors
-    /// Those of [`TrainConfig::validate`] and of building the network.
+    /// Those of [`TrainConfig::validate`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let architecture = Architecture::from_name(&config.architecture)?;
-        let variables = Variables::new(config.seed);
-        let model = architecture.build(variables.builder(), config.classes.len())?;
-        Ok(Self::with_model(config, model, &variables))
+        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let network = Training::new(&graph, config.seed);
+        Ok(Self::with_network(config, &graph, network))
     }
 
-    /// Trains a network of the caller's own, built from `variables`.
-    pub fn with_model(config: TrainConfig, model: Box<dyn Model>, variables: &Variables) -> Self {
-        let vars = variables.all();
-        let optimizer = Optimizer::new(config.optimizer, config.weight_decay, &vars);
-        let grads = GradientSink::new(vars.values().map(Var::as_tensor));
-        Self { config, model, vars, optimizer, grads, step: 0 }
+    /// A network that goes on from `weights`.
+    ///
+    /// # Errors
+    /// Those of [`TrainConfig::validate`] and of [`Training::from_weights`].
+    pub fn from_weights(config: TrainConfig, weights: Weights) -> Result<Self> {
+        config.validate()?;
+        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let network = Training::from_weights(&graph, weights)?;
+        Ok(Self::with_network(config, &graph, network))
+    }
+
+    /// Trains a network of the caller's own, described by `graph`.
+    pub fn with_network(config: TrainConfig, graph: &Graph, network: Training) -> Self {
+        Self { config, network, input: graph.input().iter().product(), step: 0 }
     }
 
     /// The settings of this run.
@@ -66,63 +66,64 @@ impl Trainer {
         self.step
     }
 
-    /// The weights as they are now, by name; they change with the next step.
-    pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
+    /// The weights as they are now.
+    pub fn weights(&self) -> Weights {
+        self.network.weights()
     }
 
-    /// Gradient of the last step's loss for the weight `name`.
-    pub fn gradient(&self, name: &str) -> Option<&[f32]> {
-        self.grads.get(self.vars.get(name)?)
+    /// Gradient of the loss on `batch` for every weight; no step is taken.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub fn gradients(&mut self, batch: Batch) -> Result<Weights> {
+        let (_, gradient) = self.loss(batch, true)?;
+        Ok(self.network.gradients(&gradient))
     }
 
     /// One optimiser step on `batch`.
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss is no longer a number; the weights are then as before the step.
-    pub fn step(&mut self, mut batch: Batch) -> Result<StepReport> {
-        let (n, classes) = (batch.n, batch.classes);
-        let correct_classes = classes_of(&batch.targets, classes);
-        if self.config.label_smoothing > 0.0 {
-            smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
+    /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
+    pub fn step(&mut self, batch: Batch) -> Result<StepReport> {
+        let (report, gradient) = self.loss(batch, true)?;
+        if !report.loss.is_finite() {
+            return Err(Error::Diverged { step: self.step, loss: report.loss });
         }
-        let (images, targets) = tensors(batch)?;
-        let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
-        let logits = self.model.forward_t(&images, Some(&mut dropout))?;
-        let loss = categorical_cross_entropy(&logits, &targets)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(Error::Diverged { step: self.step, loss: value });
-        }
-        self.grads.backward(&loss)?;
         let factor = self.config.schedule.factor(self.step, self.config.total_steps());
         let learning_rate = self.config.learning_rate * factor;
         self.step += 1;
-        self.optimizer.step(&self.vars, &self.grads, learning_rate, self.step)?;
-        let correct = count_equal(&logits, classes, &correct_classes)?;
-        Ok(StepReport { loss: value, correct, n, learning_rate })
+        let TrainConfig { optimizer, weight_decay, .. } = self.config;
+        let decay = |spec: &ParameterSpec| if spec.is_weight() { weight_decay } else { 0.0 };
+        self.network.backward(&gradient, |spec| optimizer.rule(learning_rate, decay(spec), self.step));
+        Ok(StepReport { learning_rate, ..report })
     }
 
     /// Loss and correct answers on a batch, without training on it.
     ///
     /// # Errors
-    /// When the images have other dimensions than the network takes.
-    pub fn evaluate(&self, batch: Batch) -> Result<StepReport> {
-        let correct_classes = classes_of(&batch.targets, batch.classes);
-        let (n, classes) = (batch.n, batch.classes);
-        let (images, targets) = tensors(batch)?;
-        let logits = self.model.forward(&images)?;
-        let loss = categorical_cross_entropy(&logits, &targets)?.to_scalar::<f32>()?;
-        let correct = count_equal(&logits, classes, &correct_classes)?;
-        Ok(StepReport { loss, correct, n, learning_rate: 0.0 })
+    /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
+    pub fn evaluate(&mut self, batch: Batch) -> Result<StepReport> {
+        Ok(self.loss(batch, false)?.0)
     }
-}
 
-/// Images `[n, c, h, w]` and targets `[n, k]`.
-fn tensors(batch: Batch) -> Result<(Tensor, Tensor)> {
-    let dims = (batch.n, batch.channels, batch.height, batch.width);
-    let images = Tensor::from_vec(batch.images, dims, &Device::Cpu)?;
-    Ok((images, Tensor::from_vec(batch.targets, (batch.n, batch.classes), &Device::Cpu)?))
+    /// Goes forward: what there is to report, and the gradient for the logits.
+    fn loss(&mut self, mut batch: Batch, training: bool) -> Result<(StepReport, Vec<f32>)> {
+        let (n, classes) = (batch.n, batch.classes);
+        if batch.images.len() != n * self.input {
+            return Err(Error::BufferLength { expected: n * self.input, found: batch.images.len() });
+        }
+        let correct_classes = classes_of(&batch.targets, classes);
+        if training && self.config.label_smoothing > 0.0 {
+            smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
+        }
+        let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
+        let logits = self.network.forward(n, &batch.images, training.then_some(&mut dropout));
+        let (loss, gradient) = categorical_cross_entropy(logits, &batch.targets, classes);
+        let found = classes_of(logits, classes);
+        let correct = found.iter().zip(&correct_classes).filter(|(a, b)| a == b).count();
+        Ok((StepReport { loss, correct, n, learning_rate: 0.0 }, gradient))
+    }
 }
 
 /// The most likely class of each row of `[n, classes]`.
@@ -130,25 +131,19 @@ fn classes_of(rows: &[f32], classes: usize) -> Vec<usize> {
     rows.chunks_exact(classes).map(argmax).collect()
 }
 
-fn count_equal(logits: &Tensor, classes: usize, expected: &[usize]) -> Result<usize> {
-    let found = with_values(logits, |values| classes_of(values, classes))?;
-    Ok(found.iter().zip(expected).filter(|(a, b)| a == b).count())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::ScratchCnn;
+    use crate::models::scratch_cnn;
     use crate::train::OptimizerConfig;
 
     const SIDE: usize = 16;
 
     fn trainer(change: impl FnOnce(&mut TrainConfig)) -> Trainer {
-        let variables = Variables::new(1);
-        let model = ScratchCnn::new(variables.builder(), SIDE, 2).unwrap();
+        let graph = scratch_cnn(SIDE, 2).unwrap();
         let mut config = TrainConfig::recipe(Architecture::ScratchCnn, vec!["a".into(), "b".into()]);
         change(&mut config);
-        Trainer::with_model(config, Box::new(model), &variables)
+        Trainer::with_network(config, &graph, Training::new(&graph, 1))
     }
 
     fn batch() -> Batch {
@@ -164,8 +159,8 @@ mod tests {
             config.learning_rate = 1e30;
         });
         let bits = |trainer: &Trainer| {
-            let of = |w: &Tensor| with_values(w, |w| w.iter().map(|v| v.to_bits()).collect::<Vec<_>>()).unwrap();
-            trainer.weights().values().map(of).collect::<Vec<_>>()
+            let weights = trainer.weights().0.into_values();
+            weights.flat_map(|tensor| tensor.values).map(f32::to_bits).collect::<Vec<_>>()
         };
         trainer.step(batch()).unwrap();
         let before = bits(&trainer);
@@ -190,5 +185,34 @@ mod tests {
         let mut trainer = trainer(|config| config.schedule = crate::train::Schedule::Cosine { warmup_steps: 4 });
         let rates = [(); 4].map(|()| trainer.step(batch()).unwrap().learning_rate);
         assert_eq!(rates, [0.25_f32, 0.5, 0.75, 1.0].map(|factor| 1e-4 * factor));
+    }
+
+    #[test]
+    fn weights_decay_and_biases_do_not() {
+        for optimizer in [OptimizerConfig::default(), OptimizerConfig::Sgd { momentum: 0.9 }] {
+            let run = |weight_decay| {
+                let mut trainer = trainer(|config| {
+                    (config.optimizer, config.weight_decay, config.learning_rate) = (optimizer, weight_decay, 0.01);
+                });
+                let before = trainer.weights();
+                trainer.step(batch()).unwrap();
+                (before, trainer.weights())
+            };
+            let ((before, plain), (_, decayed)) = (run(0.0), run(0.5));
+            for (name, before) in before.0 {
+                let (plain, decayed) = (&plain.0[&name].values, &decayed.0[&name].values);
+                for ((before, plain), decayed) in before.values.iter().zip(plain).zip(decayed) {
+                    // αλ = 0.005 of the weight as it was.
+                    let expected = if name.ends_with("weight") { 0.005 * before } else { 0.0 };
+                    assert!((plain - decayed - expected).abs() < 1e-6, "{name}: {plain} and {decayed}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_of_another_size_are_refused() {
+        let wrong = Batch { images: vec![0.0; 2 * 3 * 15 * 16], height: 15, ..batch() };
+        assert_eq!(trainer(|_| {}).step(wrong).unwrap_err().kind(), "buffer-length");
     }
 }

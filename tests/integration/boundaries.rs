@@ -74,12 +74,6 @@ fn assert_only_in(word: &str, allowed: impl Fn(&str, &Path) -> bool) {
 }
 
 #[test]
-fn the_tensor_framework_is_unknown_below_the_layers_that_need_it() {
-    let slices = ["image", "preprocess", "metrics", "kernels", "labels"];
-    assert_only_in("candle_", |module, path| !slices.contains(&module) || path.ends_with("kernels/custom_op.rs"));
-}
-
-#[test]
 fn the_browser_is_known_to_its_bindings_only() {
     assert_only_in("wasm_bindgen", |module, _| module == "web");
 }

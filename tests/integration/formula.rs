@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use roentgen::data::Batch;
-use roentgen::kernels::custom_op::with_values_mut;
-use roentgen::models::{Architecture, ScratchCnn};
-use roentgen::nn::Variables;
+use roentgen::models::{Architecture, scratch_cnn};
+use roentgen::nn::{Frozen, Graph, ParameterSpec, Tensor, Training, Weights};
 use roentgen::train::{TrainConfig, Trainer};
 
 /// Streams of the random numbers, one for each weight.
@@ -57,20 +56,30 @@ pub fn batch(number: usize, n: usize, side: usize, classes: usize) -> Batch {
     Batch { images, targets, n, channels: 3, height: side, width: side, classes }
 }
 
-/// The scratch CNN for images of `side`, its weights from the formula: once to train and once to look at, both over
-/// the same weights. `change` sets what the test is about.
-pub fn network(side: usize, classes: usize, change: impl FnOnce(&mut TrainConfig)) -> (Trainer, ScratchCnn) {
-    let variables = Variables::new(0);
-    let build = || ScratchCnn::new(variables.builder(), side, classes).expect("the side is large enough");
-    let (trained, looked_at) = (build(), build());
+/// The scratch CNN for images of `side`.
+pub fn graph(side: usize, classes: usize) -> Graph {
+    scratch_cnn(side, classes).expect("the side is large enough")
+}
+
+/// Weights for `graph` from the formula.
+pub fn weights(graph: &Graph) -> Weights {
     let streams = BTreeMap::from(STREAMS);
-    for (name, var) in variables.all() {
-        let bound = if var.rank() > 1 { glorot_bound(var.dims()) } else { BIAS_BOUND };
-        let fill = |w: &mut [f32]| w.iter_mut().zip(uniform(streams[&*name], -bound, bound)).for_each(|(w, v)| *w = v);
-        with_values_mut(&var, fill).expect("an f32 variable");
-    }
+    let tensor = |spec: &ParameterSpec| {
+        let bound = if spec.is_weight() { glorot_bound(&spec.shape) } else { BIAS_BOUND };
+        let values = uniform(streams[&*spec.name], -bound, bound).take(spec.len()).collect();
+        (spec.name.clone(), Tensor { shape: spec.shape.clone(), values })
+    };
+    Weights(graph.parameters().iter().map(tensor).collect())
+}
+
+/// The scratch CNN for images of `side`, its weights from the formula: once to train and once in use. `change` sets what
+/// the test is about.
+pub fn network(side: usize, classes: usize, change: impl FnOnce(&mut TrainConfig)) -> (Trainer, Frozen) {
+    let graph = graph(side, classes);
+    let frozen = Frozen::new(&graph, weights(&graph)).expect("weights that fit");
+    let training = Training::from_weights(&graph, weights(&graph)).expect("weights that fit");
     let names = (0..classes).map(|i| format!("class {i}")).collect();
     let mut config = TrainConfig::recipe(Architecture::ScratchCnn, names);
     change(&mut config);
-    (Trainer::with_model(config, Box::new(trained), &variables), looked_at)
+    (Trainer::with_network(config, &graph, training), frozen)
 }

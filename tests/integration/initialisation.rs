@@ -1,8 +1,7 @@
 //! Weights start as Keras's do: Glorot uniform, zero biases, decided by the seed alone.
 
-use roentgen::kernels::custom_op::with_values;
-use roentgen::models::{Architecture, ScratchCnn};
-use roentgen::nn::Variables;
+use roentgen::models::{Architecture, scratch_cnn};
+use roentgen::nn::{Graph, Training, Weights};
 
 /// `√(6 / (fan_in + fan_out))` with the fans that `keras.initializers.GlorotUniform` takes: a convolution's channels
 /// times the area of its kernel.
@@ -13,16 +12,15 @@ const BOUNDS: [(&str, f64); 4] = [
     ("dense2.weight", 0.108_042_361), // fans 512 and 2
 ];
 
-fn values(variables: &Variables, name: &str) -> Vec<f32> {
-    with_values(&variables.all()[name], <[f32]>::to_vec).expect("f32 values")
+fn start(graph: &Graph, seed: u64) -> Weights {
+    Training::new(graph, seed).weights()
 }
 
 #[test]
 fn weights_start_uniform_on_glorots_range_and_biases_at_zero() {
-    let variables = Variables::new(1);
-    Architecture::ScratchCnn.build(variables.builder(), 2).expect("the network");
+    let start = start(&Architecture::ScratchCnn.graph(2), 1).0;
     for (name, bound) in BOUNDS {
-        let weights = values(&variables, name);
+        let weights = &start[name].values;
         let n = weights.len() as f64;
         let largest = weights.iter().fold(0.0_f64, |m, w| m.max(f64::from(w.abs())));
         // Rounding the bound to f32 may move it by 2⁻²⁴ of itself.
@@ -36,17 +34,17 @@ fn weights_start_uniform_on_glorots_range_and_biases_at_zero() {
         let variance = weights.iter().map(|w| (f64::from(*w) - mean).powi(2)).sum::<f64>() / n;
         let off = (variance - bound * bound / 3.0).abs();
         assert!(off < 5.0 * bound * bound * (4.0 / 45.0 / n).sqrt(), "{name}: variance {variance}");
-        let bias = values(&variables, &name.replace("weight", "bias"));
+        let bias = &start[&name.replace("weight", "bias")].values;
         assert!(bias.iter().all(|b| *b == 0.0), "{name}'s bias");
     }
 }
 
 #[test]
 fn the_seed_alone_decides_the_start() {
+    let graph = scratch_cnn(18, 2).expect("the network");
     let drawn = |seed| {
-        let variables = Variables::new(seed);
-        ScratchCnn::new(variables.builder(), 18, 2).expect("the network");
-        BOUNDS.map(|(name, _)| values(&variables, name))
+        let start = start(&graph, seed).0;
+        BOUNDS.map(|(name, _)| start[name].values.clone())
     };
     let (first, again, other) = (drawn(7), drawn(7), drawn(8));
     assert_eq!(first, again);

@@ -2,7 +2,6 @@
 //! `./build.sh test`.
 #![cfg(target_arch = "wasm32")]
 
-use candle_core::{Device, Tensor};
 #[cfg(feature = "threads")]
 use rayon::prelude::*;
 use roentgen::error::Error;
@@ -43,24 +42,6 @@ fn a_file_and_a_canvas_with_the_same_pixels_are_the_same_film() {
 fn a_header_that_claims_more_than_the_address_space_is_refused() {
     let refused = decode(&bmp(50_000, 50_000, &[0; 8]), &Limits::default()).unwrap_err();
     assert_eq!(refused.kind(), "too-large", "{refused}");
-}
-
-/// Odd sizes, so that every tail of the vector kernels is met. Small whole numbers are exact in f32, so the expected
-/// product, the textbook's triple sum in integers, must be met bit for bit.
-#[wasm_bindgen_test]
-fn candles_matrix_product_is_exact_on_whole_numbers() {
-    for (m, k, n) in [(1, 1, 1), (3, 5, 7), (17, 33, 9), (64, 75, 31)] {
-        let a: Vec<i32> = (0..m * k).map(|i| (i * 7 % 11) as i32 - 5).collect();
-        let b: Vec<i32> = (0..k * n).map(|i| (i * 5 % 13) as i32 - 6).collect();
-        let expected: Vec<f32> =
-            (0..m * n).map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum::<i32>() as f32).collect();
-        let tensor = |values: &[i32], shape| {
-            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-        };
-        let product = tensor(&a, (m, k)).matmul(&tensor(&b, (k, n))).unwrap();
-        assert_eq!(product.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected, "{m}×{k} · {k}×{n}");
-    }
 }
 
 /// The pool of four that `pool.cjs` asks for, beside this file: each of its threads runs, and together they add up.

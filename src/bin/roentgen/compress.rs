@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use roentgen::classifier::Classifier;
 use roentgen::compress::OutputMoments;
 use roentgen::data::{self, FolderOptions, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
-use roentgen::kernels::custom_op::{self, with_values};
 use roentgen::metrics::Evaluation;
-use roentgen::models::{Architecture, ScratchCnn};
+use roentgen::models::{Architecture, SCRATCH_CNN_SIDE, up_to_dense1};
+use roentgen::nn::{Frozen, Weights};
 
 use crate::{evaluate, model_folder, ui};
 
@@ -54,27 +52,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let architecture = Architecture::from_name(&card.architecture)?;
     let Architecture::ScratchCnn = architecture;
     let tensors = read_weights(&safetensors)?;
-    let outputs = tensors.get("dense1.bias").map_or(0, Tensor::elem_count);
+    let outputs = tensors.shape("dense1.bias").map_or(0, |shape| shape.iter().product());
     if !(1..=outputs).contains(&args.rank) {
         let reason = format!("is {}; it must be between 1 and {outputs}", args.rank);
         return Err(Error::Config { field: "rank", reason });
     }
-    let Some(weight) = tensors.get("dense1.weight").cloned() else {
+    let Some(weight) = tensors.0.get("dense1.weight") else {
         return Err(Error::TensorMissing { name: "dense1.weight (is this model compressed already?)".into() });
     };
     let options =
         FolderOptions { classes: Some(card.classes.clone()), only: args.only.clone(), ..FolderOptions::default() };
     let folders = data::open(&args.data, &options)?;
-    let network = ScratchCnn::new(
-        VarBuilder::from_tensors(tensors.clone(), DType::F32, &Device::Cpu),
-        ScratchCnn::SIDE,
-        card.classes.len(),
-    )?;
-    let moments = moments(&network, &weight, &card, &pick(&folders.train, args.images))?;
-    let values = |name: &str| with_values(&tensors[name], <[f32]>::to_vec).map_err(Error::from);
-    let low = moments.factor(&values("dense1.weight")?, &values("dense1.bias")?, args.rank);
+    let mut features = tensors.clone();
+    features.0.retain(|name, _| !name.starts_with("dense2."));
+    if let Some(bias) = features.0.get_mut("dense1.bias") {
+        bias.values.fill(0.0);
+    }
+    let moments = moments(features, outputs, &card, &pick(&folders.train, args.images))?;
+    let low = moments.factor(&weight.values, &tensors.0["dense1.bias"].values, args.rank);
 
-    let inputs = weight.elem_count() / outputs;
+    let inputs = weight.values.len() / outputs;
     let mut weights = vec![
         Weight {
             name: "dense1.weight.u".into(),
@@ -90,9 +87,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         },
         Weight { name: "dense1.bias".into(), shape: vec![outputs], values: low.bias, storage: Storage::F32 },
     ];
-    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.starts_with("dense1.")) {
-        let shape = tensor.dims().to_vec();
-        weights.push(Weight { name: name.clone(), shape, values: values(name)?, storage: Storage::F32 });
+    for (name, tensor) in tensors.0.into_iter().filter(|(name, _)| !name.starts_with("dense1.")) {
+        weights.push(Weight { name, shape: tensor.shape, values: tensor.values, storage: Storage::F32 });
     }
     let bytes = write_weights(&weights)?;
     let small = named(&card, &args, low.variance_kept);
@@ -116,16 +112,14 @@ fn pick(samples: &[Sample], count: usize) -> Vec<Sample> {
     (0..count.min(samples.len())).map(|i| samples[i * samples.len() / count].clone()).collect()
 }
 
-fn moments(network: &ScratchCnn, weight: &Tensor, card: &ModelCard, samples: &[Sample]) -> Result<OutputMoments> {
+/// Moments of what the network up to its first dense layer, with the weights `features`, gives for films.
+fn moments(features: Weights, outputs: usize, card: &ModelCard, samples: &[Sample]) -> Result<OutputMoments> {
+    let network = Frozen::new(&up_to_dense1(SCRATCH_CNN_SIDE)?, features)?;
     let images = model_folder::load_films(samples, &card.classes, &card.preprocess, "reading training images")?;
     let bar = ui::progress(images.len(), "outputs");
-    let outputs = weight.dims2()?.0;
-    let none = Tensor::zeros(outputs, DType::F32, &Device::Cpu)?;
     let mut moments = OutputMoments::new(outputs);
     for batch in images.batches(&card.preprocess, BATCH) {
-        let dims = (batch.n, batch.channels, batch.height, batch.width);
-        let features = network.features(&Tensor::from_vec(batch.images, dims, &Device::Cpu)?)?;
-        with_values(&custom_op::dense(&features, weight, &none, false)?, |rows| moments.add(rows))?;
+        moments.add(&network.logits(batch.n, &batch.images));
         bar.inc(batch.n as u64);
     }
     bar.finish_and_clear();

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use roentgen::error::Result;
-use roentgen::models::{Architecture, LayerSummary};
+use roentgen::models::Architecture;
+use roentgen::nn::LayerSummary;
 
 use crate::ui;
 

@@ -29,6 +29,8 @@ pub trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    fn sqrt(self) -> Self;
     /// The larger of each pair; which of two zeros is not said, nor what a NaN does.
     fn max(self, other: Self) -> Self;
     /// The smaller of each pair; as for [`max`](Self::max).
@@ -51,6 +53,22 @@ pub trait Lanes: Copy {
             std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
         }
     }
+}
+
+/// The lanes of a tile of registers, in memory.
+///
+/// A tile that is indexed by a loop which the compiler does not unroll lives in memory as a whole, and then every addition
+/// to it is stored: that halved the rate of a matrix product. What comes after the sums is done with this copy.
+#[inline(always)]
+pub fn spilled<L: Lanes, const R: usize, const V: usize>(tile: [[L; V]; R]) -> [[[f32; 16]; V]; R] {
+    let mut lanes = [[[0.0; 16]; V]; R];
+    for r in 0..R {
+        for v in 0..V {
+            // SAFETY: no register has more than 16 lanes.
+            unsafe { tile[r][v].store(lanes[r][v].as_mut_ptr()) }
+        }
+    }
+    lanes
 }
 
 /// An algorithm, written for any width.
@@ -148,6 +166,14 @@ impl Lanes for f32 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self * other
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self / other
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {

@@ -1,10 +1,10 @@
 //! The only `unsafe` code of the crate: inner loops over registers, behind entry points that check their slices once.
 
-pub(super) mod dot;
-pub(super) mod gemm;
+pub(super) mod dense;
 pub(super) mod lanes;
 pub(super) mod pool;
 pub(super) mod product;
+pub(super) mod update;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;
 pub(super) mod winograd;

@@ -8,7 +8,7 @@
 //! The right operand is packed into [`panels`](PANEL_VECTORS) of two registers' width. A tile is 6 × 2 registers where
 //! there are sixteen of them (12 sums, 2 of the panel, 1 broadcast), 12 × 2 where there are thirty-two.
 
-use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels, width};
+use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels, spilled, width};
 
 /// Registers side by side in a panel of the right operand.
 pub const PANEL_VECTORS: usize = 2;
@@ -209,12 +209,20 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
             }
         }
         let (low, high) = (L::splat(finish.low), L::splat(finish.high));
-        for (r, sums) in sums.iter().enumerate() {
-            let offset = (at.row + r) * packed.columns + at.column;
-            for (v, &sum) in sums.iter().enumerate() {
+        let first = at.row * packed.columns + at.column;
+        if at.columns >= V * L::N && finish.residual.is_none() {
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    sum.max(low).min(high).store(out.as_mut_ptr().add(first + r * packed.columns + v * L::N));
+                }
+            }
+            return;
+        }
+        for (r, sums) in spilled(sums).iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                let to = first + r * packed.columns + v * L::N;
                 let left = at.columns - v * L::N;
-                let to = offset + v * L::N;
-                let mut sum = sum;
+                let mut sum = L::load(sum.as_ptr());
                 if let Some(residual) = finish.residual {
                     sum = sum.add(load_first::<L>(residual.as_ptr().add(to), left));
                 }

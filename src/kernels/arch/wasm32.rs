@@ -38,6 +38,14 @@ impl Lanes for F32x4 {
         Self(f32x4_mul(self.0, other.0))
     }
     #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        Self(f32x4_div(self.0, other.0))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(f32x4_sqrt(self.0))
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         // One instruction on x86, where `f32x4.max` with its rules for NaN and zeros is seven.
         Self(f32x4_pmax(self.0, other.0))

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use roentgen::data::{self, Dataset, FolderOptions, Loader, LoaderConfig, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, folder, write_weights};
-use roentgen::kernels::custom_op::with_values;
+use roentgen::nn::Tensor;
 use roentgen::train::{Checkpoint, EpochRecord, History, Phase, Running, Schedule, TrainConfig, Trainer};
 use sha2::{Digest, Sha256};
 
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let record = EpochRecord {
             epoch,
             train: std::mem::take(&mut state.history.running).phase(),
-            validation: validate(&trainer, &validation, &config)?,
+            validation: validate(&mut trainer, &validation, &config)?,
             learning_rate,
         };
         state.history.epochs.push(record);
@@ -133,7 +133,7 @@ fn train_epoch(
     Ok(Some(learning_rate))
 }
 
-fn validate(trainer: &Trainer, validation: &Dataset, config: &TrainConfig) -> Result<Phase> {
+fn validate(trainer: &mut Trainer, validation: &Dataset, config: &TrainConfig) -> Result<Phase> {
     let mut sums = Running::default();
     for batch in validation.batches(&config.preprocess, VALIDATION_BATCH) {
         sums.add(&trainer.evaluate(batch)?);
@@ -207,9 +207,8 @@ fn write_history(out: &Path, history: &History) -> Result<()> {
 /// Writes the weights as they are now, as the model of this run.
 fn write_model(out: &Path, state: &Checkpoint, trainer: &Trainer, images: (usize, usize)) -> Result<()> {
     let mut weights = Vec::new();
-    for (name, tensor) in trainer.weights() {
-        let values = with_values(&tensor, <[f32]>::to_vec)?;
-        weights.push(Weight { name, shape: tensor.dims().to_vec(), values, storage: Storage::F32 });
+    for (name, Tensor { shape, values }) in trainer.weights().0 {
+        weights.push(Weight { name, shape, values, storage: Storage::F32 });
     }
     let config = &state.config;
     let id = model_folder::id(out, &config.architecture);

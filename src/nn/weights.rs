@@ -1,0 +1,86 @@
+//! Tensors on their way into a network: checks that file and network fit each other exactly.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+
+/// Numbers with dimensions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Row-major, as many as the shape says.
+    pub values: Vec<f32>,
+}
+
+/// The tensors of a weights file by name; a network takes them out one by one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Weights(pub BTreeMap<String, Tensor>);
+
+impl Weights {
+    /// Takes the tensor called `name`.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`], and [`Error::TensorShape`] where it has other dimensions.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.0.remove(name).ok_or_else(|| Error::TensorMissing { name: name.into() })?;
+        if tensor.shape != shape {
+            return Err(Error::TensorShape { name: name.into(), expected: shape.to_vec(), found: tensor.shape });
+        }
+        Ok(tensor.values)
+    }
+
+    /// Dimensions of the tensor called `name`, where there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.0.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// To be called when a network has taken all it wants: a file that holds more is not the network's.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming what is left.
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<String> = self.0.into_keys().collect();
+        Err(Error::Weights { reason: format!("the network has no use for: {}", left.join(", ")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Weights {
+        let zeros = |shape: &[usize]| Tensor { shape: shape.to_vec(), values: vec![0.0; shape.iter().product()] };
+        let tensors = [("fc.weight", zeros(&[2, 3])), ("fc.bias", zeros(&[2]))];
+        Weights(tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into())
+    }
+
+    #[test]
+    fn tensors_that_fit_are_taken() {
+        let mut weights = weights();
+        assert_eq!(weights.take("fc.weight", &[2, 3]).unwrap(), [0.0; 6]);
+        assert_eq!(weights.take("fc.bias", &[2]).unwrap(), [0.0; 2]);
+        weights.finish().unwrap();
+    }
+
+    #[test]
+    fn a_missing_tensor_is_named() {
+        let error = weights().take("fc.scale", &[2]).unwrap_err();
+        assert!(matches!(error, Error::TensorMissing { ref name } if name == "fc.scale"), "{error}");
+    }
+
+    #[test]
+    fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+        let error = weights().take("fc.weight", &[3, 2]).unwrap_err();
+        assert_eq!(error.to_string(), "tensor `fc.weight`: expected shape [3, 2], found [2, 3]");
+    }
+
+    #[test]
+    fn tensors_left_over_are_named() {
+        let error = weights().finish().unwrap_err();
+        assert_eq!(error.to_string(), "weights file: the network has no use for: fc.bias, fc.weight");
+    }
+}
