@@ -47,13 +47,15 @@ impl Kernel for Dots<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
-        // Sums that fit into the registers beside the images and one weight: 12 of 16, 24 of 32.
+        // Few images: the weights are read from one end to the other, a row at a time, which memory likes best; several
+        // sums a row, or each addition would wait for the one before. Many: sums of several rows and images that fit into
+        // the registers beside the images and one weight, 12 of 16 or 24 of 32, and each image is loaded for all rows.
         match (self.batch.images, L::N == 16) {
-            (1, _) => self.over_rows::<L, 8>(),
-            (2 | 3, false) => self.over_rows::<L, 4>(),
-            (2 | 3, true) => self.over_rows::<L, 8>(),
-            (5, false) => self.over_rows::<L, 2>(),
-            (5, true) => self.over_rows::<L, 4>(),
+            (1, _) => self.row_by_row::<L, 1, 8>(),
+            (2, _) => self.row_by_row::<L, 2, 4>(),
+            (3, _) => self.row_by_row::<L, 3, 4>(),
+            (4, _) => self.row_by_row::<L, 4, 2>(),
+            (5, _) => self.row_by_row::<L, 5, 2>(),
             (_, false) => self.over_rows::<L, 3>(),
             (_, true) => self.over_rows::<L, 6>(),
         }
@@ -61,6 +63,37 @@ impl Kernel for Dots<'_> {
 }
 
 impl Dots<'_> {
+    /// All images at once, `U` sums for each.
+    #[inline(always)]
+    fn row_by_row<L: Lanes, const N: usize, const U: usize>(&mut self) {
+        let Self { width, batch, .. } = *self;
+        for row in 0..self.rows {
+            let mut sums = [[L::splat(0.0); U]; N];
+            // SAFETY: `dots` has checked the slices; `row < rows` and there are `N` images.
+            unsafe {
+                let weights = self.weight.as_ptr().add(row * width);
+                let images: [*const f32; N] = std::array::from_fn(|n| batch.data.as_ptr().add(n * batch.stride));
+                let (mut w, mut x) = (weights, images);
+                for _ in 0..width / (U * L::N) {
+                    for u in 0..U {
+                        let w = L::load(w.add(u * L::N));
+                        for (sums, x) in sums.iter_mut().zip(x) {
+                            sums[u] = w.mul_add(L::load(x.add(u * L::N)), sums[u]);
+                        }
+                    }
+                    w = w.add(U * L::N);
+                    x = x.map(|x| x.add(U * L::N));
+                }
+                let first = width / (U * L::N) * (U * L::N);
+                for (n, sums) in spilled(sums).iter().enumerate() {
+                    let rest: f32 = (first..width).map(|k| *weights.add(k) * *images[n].add(k)).sum();
+                    let sum: f32 = sums.iter().map(|lanes| total::<L>(*lanes)).sum();
+                    *self.out.get_unchecked_mut(n * self.rows + row) = sum + rest;
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn over_rows<L: Lanes, const R: usize>(&mut self) {
         let mut row = 0;
@@ -81,7 +114,6 @@ impl Dots<'_> {
             // SAFETY: `dots` has checked the slices; `row + R <= rows` and `image + N <= images`.
             unsafe {
                 image += match self.batch.images - image {
-                    5 => self.tile::<L, R, 5>(row, image),
                     4.. => self.tile::<L, R, 4>(row, image),
                     3 => self.tile::<L, R, 3>(row, image),
                     2 => self.tile::<L, R, 2>(row, image),
@@ -97,24 +129,25 @@ impl Dots<'_> {
         let mut sums = [[L::splat(0.0); N]; R];
         // SAFETY: see `over_images`.
         unsafe {
-            let w: [*const f32; R] = std::array::from_fn(|r| self.weight.as_ptr().add((row + r) * width));
-            let x: [*const f32; N] = std::array::from_fn(|n| batch.data.as_ptr().add((image + n) * batch.stride));
-            let mut k = 0;
-            while k + L::N <= width {
-                let x = x.map(|x| L::load(x.add(k)));
+            let weights: [*const f32; R] = std::array::from_fn(|r| self.weight.as_ptr().add((row + r) * width));
+            let images: [*const f32; N] = std::array::from_fn(|n| batch.data.as_ptr().add((image + n) * batch.stride));
+            let (mut w, mut x) = (weights, images);
+            for _ in 0..width / L::N {
+                let loaded = x.map(|x| L::load(x));
                 for (sums, w) in sums.iter_mut().zip(w) {
-                    let w = L::load(w.add(k));
-                    for (sum, x) in sums.iter_mut().zip(x) {
+                    let w = L::load(w);
+                    for (sum, x) in sums.iter_mut().zip(loaded) {
                         *sum = w.mul_add(x, *sum);
                     }
                 }
-                k += L::N;
+                w = w.map(|w| w.add(L::N));
+                x = x.map(|x| x.add(L::N));
             }
+            let first = width / L::N * L::N;
             for (r, sums) in spilled(sums).iter().enumerate() {
                 for (n, lanes) in sums.iter().enumerate() {
-                    let rest: f32 = (k..width).map(|k| *w[r].add(k) * *x[n].add(k)).sum();
-                    let sum = lanes[..L::N].iter().sum::<f32>();
-                    *self.out.get_unchecked_mut((image + n) * self.rows + row + r) = sum + rest;
+                    let rest: f32 = (first..width).map(|k| *weights[r].add(k) * *images[n].add(k)).sum();
+                    *self.out.get_unchecked_mut((image + n) * self.rows + row + r) = total::<L>(*lanes) + rest;
                 }
             }
         }
@@ -122,9 +155,17 @@ impl Dots<'_> {
     }
 }
 
-/// Columns of a block that are taken through all rows before the next ones: a batch of five and its gradient take 10 KB
-/// of the first-level cache.
-const STRIP: usize = 256;
+/// The sum of a register's lanes, halves first, which keeps to whole registers for as long as it can.
+#[inline(always)]
+fn total<L: Lanes>(mut lanes: [f32; 16]) -> f32 {
+    let mut half = L::N / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(sum, v)| *sum += *v);
+        half /= 2;
+    }
+    lanes[0]
+}
 
 /// The gradients of [`dots`]: the weight's, `Σₙ grad[o, n] · batch[n, k]`, goes to `rule` at once and the input's,
 /// `Σₒ grad[o, n] · weight[o, k]` with the weight as it was, to `grad_input`.
@@ -170,31 +211,29 @@ impl<R: Rule, const INPUT: bool> Kernel for Gradient<'_, R, INPUT> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
-        for first in (0..self.width).step_by(STRIP) {
-            let end = (first + STRIP).min(self.width);
-            let mut row = 0;
-            while row + 4 <= self.rows {
-                self.strip::<L, 4>(row, first, end);
-                row += 4;
-            }
-            while row < self.rows {
-                self.strip::<L, 1>(row, first, end);
-                row += 1;
-            }
+        let mut row = 0;
+        while row + 4 <= self.rows {
+            self.all_columns::<L, 4>(row);
+            row += 4;
+        }
+        while row < self.rows {
+            self.all_columns::<L, 1>(row);
+            row += 1;
         }
     }
 }
 
 impl<R: Rule, const INPUT: bool> Gradient<'_, R, INPUT> {
     #[inline(always)]
-    fn strip<L: Lanes, const ROWS: usize>(&mut self, row: usize, mut at: usize, end: usize) {
-        // SAFETY: `dots_gradient` has checked the slices; `row + ROWS <= rows` and the columns end at `end <= width`.
+    fn all_columns<L: Lanes, const ROWS: usize>(&mut self, row: usize) {
+        let mut at = 0;
+        // SAFETY: `dots_gradient` has checked the slices; `row + ROWS <= rows` and the columns end at `width`.
         unsafe {
-            while at + L::N <= end {
+            while at + L::N <= self.width {
                 self.columns::<L, ROWS>(row, at);
                 at += L::N;
             }
-            while at < end {
+            while at < self.width {
                 self.columns::<f32, ROWS>(row, at);
                 at += 1;
             }
@@ -204,7 +243,7 @@ impl<R: Rule, const INPUT: bool> Gradient<'_, R, INPUT> {
     #[inline(always)]
     unsafe fn columns<L: Lanes, const ROWS: usize>(&mut self, row: usize, at: usize) {
         let Self { width, batch, .. } = *self;
-        // SAFETY: see `strip`.
+        // SAFETY: see `all_columns`.
         unsafe {
             let weights: [L; ROWS] =
                 std::array::from_fn(|r| L::load(self.weights.values.as_ptr().add((row + r) * width + at)));

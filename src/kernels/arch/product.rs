@@ -186,26 +186,26 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
             }
         }
         let mut b = panel.as_ptr();
-        let step = packed.panel;
+        let step = PANEL_VECTORS * L::N;
         for run in 0..rows.runs {
             let mut a = [rows.data.as_ptr(); R];
             for (r, a) in a.iter_mut().enumerate() {
                 *a = a.add(*rows.starts.get_unchecked(at.row + r) as usize + run * rows.stride);
             }
-            let mut k = 0;
-            while k + 4 <= rows.len {
-                for u in 0..4 {
-                    madd::<L, R, V>(&mut sums, a, b.add(u * step), u);
-                }
-                a = a.map(|a| a.add(4));
-                b = b.add(4 * step);
-                k += 4;
-            }
-            while k < rows.len {
+            let mut left = rows.len;
+            while left > 0 {
+                // Four steps with fixed offsets to a move of the pointers. The branch between two of them costs nothing and
+                // keeps them in order: LLVM's WebAssembly back end would nest the steps of each sum into one expression
+                // and put all loads before it, far more than there are registers.
                 madd::<L, R, V>(&mut sums, a, b, 0);
-                a = a.map(|a| a.add(1));
-                b = b.add(step);
-                k += 1;
+                for u in 1..4 {
+                    if left > u {
+                        madd::<L, R, V>(&mut sums, a, b.wrapping_add(u * step), u);
+                    }
+                }
+                a = a.map(|a| a.wrapping_add(4));
+                b = b.wrapping_add(left.min(4) * step);
+                left = left.saturating_sub(4);
             }
         }
         let (low, high) = (L::splat(finish.low), L::splat(finish.high));
