@@ -10,6 +10,7 @@
 mod arch;
 pub mod conv2d;
 pub mod dense;
+pub mod depthwise;
 mod direct;
 pub mod layout;
 pub mod pool;
@@ -17,6 +18,7 @@ pub mod reference;
 pub mod relu;
 mod scratch;
 pub mod update;
+pub mod windows;
 mod winograd;
 
 #[cfg(test)]

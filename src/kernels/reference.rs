@@ -4,6 +4,7 @@
 
 use super::conv2d::Conv2dGeometry;
 use super::pool::Pool2dGeometry;
+use super::windows::Windows;
 
 /// Calls `visit(output, input, weight)` with the flat indices of every product of a convolution.
 fn for_each_product(g: &Conv2dGeometry, mut visit: impl FnMut(usize, usize, usize)) {
@@ -111,4 +112,50 @@ pub fn dense_grad(input: &[f32], weight: &[f32], outputs: usize, grad: &[f32]) -
         }
     }
     (narrowed(gx), narrowed(gw), narrowed(gb))
+}
+
+/// Calls `visit(output, input, tap)` with the flat indices, `tap` that of a depthwise weight, of everything that a window
+/// sees, in row-major order; channels last.
+fn for_each_sight(g: &Windows, mut visit: impl FnMut(usize, usize, usize)) {
+    let (oh, ow) = (g.out_height(), g.out_width());
+    for (n, y) in (0..g.batch).flat_map(|n| (0..oh).map(move |y| (n, y))) {
+        for (x, c) in (0..ow).flat_map(|x| (0..g.channels).map(move |c| (x, c))) {
+            for (i, j) in (0..g.kernel_height).flat_map(|i| (0..g.kernel_width).map(move |j| (i, j))) {
+                let row = (y * g.stride + i).checked_sub(g.padding.top).filter(|row| *row < g.height);
+                let column = (x * g.stride + j).checked_sub(g.padding.left).filter(|column| *column < g.width);
+                if let Some((row, column)) = row.zip(column) {
+                    let at = |[n, h, w]: [usize; 3], [height, width]: [usize; 2]| {
+                        ((n * height + h) * width + w) * g.channels + c
+                    };
+                    let input = at([n, row, column], [g.height, g.width]);
+                    visit(at([n, y, x], [oh, ow]), input, (i * g.kernel_width + j) * g.channels + c);
+                }
+            }
+        }
+    }
+}
+
+/// Depthwise convolution plus bias: `[n, oh, ow, c]`.
+pub fn depthwise(g: &Windows, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let mut out: Vec<f64> = bias.iter().cycle().take(g.output_len()).map(|b| f64::from(*b)).collect();
+    for_each_sight(g, |o, i, w| out[o] += f64::from(input[i]) * f64::from(weight[w]));
+    narrowed(out)
+}
+
+/// Gradient of [`depthwise`] for its input, `[n, h, w, c]`, given `grad` of its output.
+pub fn depthwise_grad_input(g: &Windows, weight: &[f32], grad: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; g.input_len()];
+    for_each_sight(g, |o, i, w| out[i] += f64::from(grad[o]) * f64::from(weight[w]));
+    narrowed(out)
+}
+
+/// Gradients of [`depthwise`] for its weight, `[kh, kw, c]`, and bias, `[c]`.
+pub fn depthwise_grad_weight(g: &Windows, input: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut weight = vec![0.0; g.weight_len()];
+    for_each_sight(g, |o, i, w| weight[w] += f64::from(grad[o]) * f64::from(input[i]));
+    let mut bias = vec![0.0; g.channels];
+    for (o, v) in grad.iter().enumerate() {
+        bias[o % g.channels] += f64::from(*v);
+    }
+    (narrowed(weight), narrowed(bias))
 }

@@ -11,13 +11,13 @@ use super::update::{Adam, AdamStep, Parameter, Sgd, Update};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Deterministic values in `[-1, 1)`: the fractional parts of multiples of the golden ratio, which never repeat.
-fn values(len: usize, seed: usize) -> Vec<f32> {
+pub(super) fn values(len: usize, seed: usize) -> Vec<f32> {
     let fraction = |i: usize| ((i + 1 + 7919 * seed) as f64 * 0.618_033_988_749_895).fract();
     (0..len).map(|i| (2.0 * fraction(i) - 1.0) as f32).collect()
 }
 
 /// Asserts agreement within the rounding of a sum of `terms` products of numbers up to 1: `2·n·ε·n` bounds it.
-fn assert_close(found: &[f32], expected: &[f32], terms: usize, what: &str) {
+pub(super) fn assert_close(found: &[f32], expected: &[f32], terms: usize, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let terms = terms as f32;
     let tolerance = 2.0 * terms * f32::EPSILON * terms;

@@ -1,6 +1,7 @@
 //! The only `unsafe` code of the crate: inner loops over registers, behind entry points that check their slices once.
 
 pub(super) mod dense;
+pub(super) mod depthwise;
 pub(super) mod lanes;
 pub(super) mod pool;
 pub(super) mod product;
