@@ -14,6 +14,7 @@ pub mod depthwise;
 mod direct;
 pub mod layout;
 pub mod pool;
+pub mod pool_last;
 pub mod reference;
 pub mod relu;
 mod scratch;

@@ -159,3 +159,16 @@ pub fn depthwise_grad_weight(g: &Windows, input: &[f32], grad: &[f32]) -> (Vec<f
     }
     (narrowed(weight), narrowed(bias))
 }
+
+/// Maximum of each window, `[n, oh, ow, c]`, and the flat input index it came from; of equals the first in row-major
+/// order.
+pub fn max_pool(g: &Windows, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
+    let mut winners = vec![None; g.output_len()];
+    for_each_sight(g, |o, i, _| {
+        if winners[o].is_none_or(|winner: usize| input[i] > input[winner]) {
+            winners[o] = Some(i);
+        }
+    });
+    let winners: Vec<usize> = winners.into_iter().flatten().collect();
+    (winners.iter().map(|i| input[*i]).collect(), winners)
+}

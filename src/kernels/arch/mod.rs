@@ -4,6 +4,7 @@ pub(super) mod dense;
 pub(super) mod depthwise;
 pub(super) mod lanes;
 pub(super) mod pool;
+pub(super) mod pool_last;
 pub(super) mod product;
 pub(super) mod update;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
