@@ -8,6 +8,7 @@
 //! a fixed order, so that a run can be repeated bit for bit.
 
 mod arch;
+pub mod batch_norm;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise;

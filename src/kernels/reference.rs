@@ -172,3 +172,16 @@ pub fn max_pool(g: &Windows, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
     let winners: Vec<usize> = winners.into_iter().flatten().collect();
     (winners.iter().map(|i| input[*i]).collect(), winners)
 }
+
+/// Mean and variance, divided by the number of values, of each channel of `[pixels, c]`.
+pub fn statistics(channels: usize, input: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    let count = (input.len() / channels) as f64;
+    let [mut mean, mut variance] = [vec![0.0; channels], vec![0.0; channels]];
+    for (i, x) in input.iter().enumerate() {
+        mean[i % channels] += f64::from(*x) / count;
+    }
+    for (i, x) in input.iter().enumerate() {
+        variance[i % channels] += (f64::from(*x) - mean[i % channels]).powi(2) / count;
+    }
+    (mean, variance)
+}
