@@ -51,7 +51,7 @@ fn padded<'a>(g: &Conv2dGeometry, image: &'a [f32]) -> Cow<'a, [f32]> {
 }
 
 /// Where the windows of output rows `0 .. rows` begin in a padded image.
-fn starts(g: &Conv2dGeometry, rows: usize) -> Vec<u32> {
+pub(super) fn starts(g: &Conv2dGeometry, rows: usize) -> Vec<u32> {
     let step = g.stride * g.in_channels;
     (0..rows).flat_map(|y| (0..g.out_width()).map(move |x| ((y * g.padded_width() + x) * step) as u32)).collect()
 }

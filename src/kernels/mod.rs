@@ -16,6 +16,7 @@ mod direct;
 pub mod layout;
 pub mod pool;
 pub mod pool_last;
+pub mod quantized;
 pub mod reference;
 pub mod relu;
 mod scratch;

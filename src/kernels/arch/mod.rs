@@ -1,11 +1,14 @@
 //! The only `unsafe` code of the crate: inner loops over registers, behind entry points that check their slices once.
 
+pub(super) mod bytes;
 pub(super) mod dense;
 pub(super) mod depthwise;
+pub(super) mod dot_i8;
 pub(super) mod lanes;
 pub(super) mod pool;
 pub(super) mod pool_last;
 pub(super) mod product;
+pub(super) mod product_i8;
 pub(super) mod update;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;

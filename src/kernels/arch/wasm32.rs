@@ -2,6 +2,7 @@
 
 use std::arch::wasm32::*;
 
+use super::bytes::{Dots, ROUNDING};
 use super::lanes::Lanes;
 
 #[derive(Clone, Copy)]
@@ -68,4 +69,119 @@ impl Lanes for F32x4 {
     fn if_greater(self, other: Self, yes: Self, no: Self) -> Self {
         Self(v128_bitselect(yes.0, no.0, f32x4_gt(self.0, other.0)))
     }
+}
+
+/// Four sums; `relaxed-simd` has one instruction for their sixteen products.
+#[cfg(target_feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub struct I32x4(v128);
+
+/// Four sums, each in two parts, which are added when all products are in: products of sixteen bits come in pairs.
+#[cfg(not(target_feature = "relaxed-simd"))]
+#[derive(Clone, Copy)]
+pub struct I32x4([v128; 2]);
+
+#[cfg(target_feature = "relaxed-simd")]
+impl I32x4 {
+    #[inline(always)]
+    fn sums(self) -> v128 {
+        self.0
+    }
+}
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl I32x4 {
+    #[inline(always)]
+    fn sums(self) -> v128 {
+        let [a, b] = self.0;
+        i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<1, 3, 5, 7>(a, b))
+    }
+}
+
+/// What does not depend on how products are made.
+macro_rules! of_sums {
+    () => {
+        #[inline(always)]
+        fn floats(self) -> F32x4 {
+            F32x4(f32x4_convert_i32x4(self.sums()))
+        }
+        #[inline(always)]
+        fn total(self) -> i32 {
+            let sums = self.sums();
+            let pairs = i32x4_add(sums, i32x4_shuffle::<2, 3, 0, 1>(sums, sums));
+            i32x4_extract_lane::<0>(pairs) + i32x4_extract_lane::<1>(pairs)
+        }
+        #[inline(always)]
+        unsafe fn store_rounded(values: F32x4, to: *mut u8) {
+            let whole = f32x4_add(values.0, f32x4_splat(ROUNDING));
+            let bytes = i8x16_shuffle::<0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12>(whole, whole);
+            // SAFETY: the caller vouches for it; `v128.store32_lane` takes any alignment.
+            unsafe { v128_store32_lane::<0>(bytes, to.cast()) }
+        }
+    };
+}
+
+// SAFETY of the loads: the caller vouches for them, and they take any alignment.
+#[cfg(target_feature = "relaxed-simd")]
+impl Dots for I32x4 {
+    const N: usize = 4;
+    const ROWS: usize = 6;
+    type Floats = F32x4;
+    type Activations = v128;
+    type Weights = v128;
+
+    #[inline(always)]
+    fn zero() -> Self {
+        Self(i32x4_splat(0))
+    }
+    #[inline(always)]
+    unsafe fn spread(from: *const u8) -> v128 {
+        unsafe { v128_load32_splat(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn activations(from: *const u8) -> v128 {
+        unsafe { v128_load(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn weights(from: *const i8) -> v128 {
+        unsafe { v128_load(from.cast()) }
+    }
+    #[inline(always)]
+    fn add_products(self, activations: v128, weights: v128) -> Self {
+        // The operand of seven bits is the second.
+        Self(i32x4_relaxed_dot_i8x16_i7x16_add(weights, activations, self.0))
+    }
+    of_sums!();
+}
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl Dots for I32x4 {
+    const N: usize = 4;
+    // Sums are two registers each.
+    const ROWS: usize = 3;
+    type Floats = F32x4;
+    type Activations = [v128; 2];
+    type Weights = [v128; 2];
+
+    #[inline(always)]
+    fn zero() -> Self {
+        Self([i32x4_splat(0); 2])
+    }
+    #[inline(always)]
+    unsafe fn spread(from: *const u8) -> [v128; 2] {
+        [u16x8_extend_low_u8x16(unsafe { v128_load32_splat(from.cast()) }); 2]
+    }
+    #[inline(always)]
+    unsafe fn activations(from: *const u8) -> [v128; 2] {
+        unsafe { [u16x8_load_extend_u8x8(from), u16x8_load_extend_u8x8(from.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn weights(from: *const i8) -> [v128; 2] {
+        unsafe { [i16x8_load_extend_i8x8(from), i16x8_load_extend_i8x8(from.add(8))] }
+    }
+    #[inline(always)]
+    fn add_products(self, activations: [v128; 2], weights: [v128; 2]) -> Self {
+        Self(std::array::from_fn(|i| i32x4_add(self.0[i], i32x4_dot_i16x8(activations[i], weights[i]))))
+    }
+    of_sums!();
 }

@@ -1,7 +1,8 @@
-//! x86-64: eight lanes with AVX2 and FMA, sixteen with AVX-512.
+//! x86-64: eight lanes with AVX2 and FMA, sixteen with AVX-512; products of bytes with VNNI where there is one.
 
 use std::arch::x86_64::*;
 
+use super::bytes::{Dots, ROUNDING};
 use super::lanes::Lanes;
 
 /// Implements [`Lanes`]; every method is the one intrinsic named.
@@ -89,3 +90,97 @@ lanes!(F32x8, __m256, 8, half F32x4, _mm256_set1_ps _mm256_loadu_ps _mm256_store
     _mm256_mul_ps _mm256_div_ps _mm256_sqrt_ps _mm256_max_ps _mm256_min_ps _mm256_fmadd_ps greater8);
 lanes!(F32x16, __m512, 16, half F32x8, _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps
     _mm512_mul_ps _mm512_div_ps _mm512_sqrt_ps _mm512_max_ps _mm512_min_ps _mm512_fmadd_ps greater16);
+
+/// Implements [`Dots`]; `$products` is `sums + Σ activations · weights`.
+macro_rules! dots {
+    ($name:ident, $inner:ty, $n:literal, $rows:literal rows, $floats:ident, $zero:ident $splat:ident $load:ident
+     $convert:ident $products:ident $total:ident $round:ident) => {
+        #[derive(Clone, Copy)]
+        pub struct $name($inner);
+
+        // SAFETY of every block below: see `Dots`, the processor has the instruction set.
+        impl Dots for $name {
+            const N: usize = $n;
+            const ROWS: usize = $rows;
+            type Floats = $floats;
+            type Activations = $inner;
+            type Weights = $inner;
+
+            #[inline(always)]
+            fn zero() -> Self {
+                Self(unsafe { $zero() })
+            }
+            #[inline(always)]
+            unsafe fn spread(from: *const u8) -> $inner {
+                unsafe { $splat(from.cast::<i32>().read_unaligned()) }
+            }
+            #[inline(always)]
+            unsafe fn activations(from: *const u8) -> $inner {
+                unsafe { $load(from.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn weights(from: *const i8) -> $inner {
+                unsafe { $load(from.cast()) }
+            }
+            #[inline(always)]
+            fn add_products(self, activations: $inner, weights: $inner) -> Self {
+                Self(unsafe { $products(self.0, activations, weights) })
+            }
+            #[inline(always)]
+            fn floats(self) -> $floats {
+                $floats(unsafe { $convert(self.0) })
+            }
+            #[inline(always)]
+            fn total(self) -> i32 {
+                unsafe { $total(self.0) }
+            }
+            #[inline(always)]
+            unsafe fn store_rounded(values: $floats, to: *mut u8) {
+                unsafe { $round(values.0, to) }
+            }
+        }
+    };
+}
+
+/// Sums of two products in sixteen bits, then of two of those.
+#[inline(always)]
+unsafe fn products8(sums: __m256i, activations: __m256i, weights: __m256i) -> __m256i {
+    unsafe {
+        let pairs = _mm256_maddubs_epi16(activations, weights);
+        _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
+#[inline(always)]
+unsafe fn total8(sums: __m256i) -> i32 {
+    unsafe {
+        let four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+        _mm_cvtsi128_si32(two) + _mm_extract_epi32::<1>(two)
+    }
+}
+
+#[inline(always)]
+unsafe fn round8(values: __m256, to: *mut u8) {
+    unsafe {
+        let whole = _mm256_castps_si256(_mm256_add_ps(values, _mm256_set1_ps(ROUNDING)));
+        let whole = _mm256_and_si256(whole, _mm256_set1_epi32(0xFF));
+        let words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+        _mm_storeu_si64(to, _mm_packus_epi16(words, words));
+    }
+}
+
+#[inline(always)]
+unsafe fn round16(values: __m512, to: *mut u8) {
+    unsafe {
+        let whole = _mm512_castps_si512(_mm512_add_ps(values, _mm512_set1_ps(ROUNDING)));
+        _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(whole));
+    }
+}
+
+dots!(I32x8, __m256i, 8, 6 rows, F32x8, _mm256_setzero_si256 _mm256_set1_epi32 _mm256_loadu_si256
+    _mm256_cvtepi32_ps products8 total8 round8);
+dots!(I32x8Vnni, __m256i, 8, 6 rows, F32x8, _mm256_setzero_si256 _mm256_set1_epi32 _mm256_loadu_si256
+    _mm256_cvtepi32_ps _mm256_dpbusd_avx_epi32 total8 round8);
+dots!(I32x16Vnni, __m512i, 16, 12 rows, F32x16, _mm512_setzero_si512 _mm512_set1_epi32 _mm512_loadu_si512
+    _mm512_cvtepi32_ps _mm512_dpbusd_epi32 _mm512_reduce_add_epi32 round16);
