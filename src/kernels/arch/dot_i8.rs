@@ -121,9 +121,11 @@ impl DotRows<'_> {
                 }
                 k += GROUP * D::N;
             }
-            for (r, sums) in sums.iter().enumerate() {
-                for (v, sum) in sums.iter().enumerate() {
-                    let mut total = sum.total();
+            // As in the product, lest the sums be kept in memory for the loop's sake.
+            let totals: [[i32; V]; R] = std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v].total()));
+            for (r, totals) in totals.iter().enumerate() {
+                for (v, &total) in totals.iter().enumerate() {
+                    let mut total = total;
                     for k in k..steps.end {
                         total += i32::from(*rows[r].add(k)) * i32::from(*vectors[v].add(k));
                     }

@@ -199,11 +199,13 @@ unsafe fn tile<D: Dots, const R: usize, const V: usize>(
                 k += 1;
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
+        // A copy, for what follows is a loop: over the sums themselves it would keep them in memory all the while.
+        let values: [[D::Floats; V]; R] = std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v].floats()));
+        for (r, values) in values.iter().enumerate() {
+            for (v, value) in values.iter().enumerate() {
                 let column = at.column + v * D::N;
                 let load = |values: &[f32]| D::Floats::load(values.as_ptr().add(column));
-                let value = sum.floats().mul(load(&packed.scale)).add(load(&packed.bias));
+                let value = value.mul(load(&packed.scale)).add(load(&packed.bias));
                 let count = at.columns.saturating_sub(v * D::N).min(D::N);
                 if count > 0 {
                     finish::<D>(value, out, (at.row + r) * packed.columns + column, count);
