@@ -15,7 +15,6 @@ pub mod depthwise;
 mod direct;
 pub mod layout;
 pub mod pool;
-pub mod pool_last;
 pub mod quantized;
 pub mod reference;
 pub mod relu;

@@ -15,7 +15,6 @@ use rayon::prelude::*;
 use super::arch::bytes::{GROUP, Leaf, ROUNDING, rounded};
 use super::arch::dot_i8::dot_rows;
 use super::arch::product_i8::{Out, Packed, Rows, product};
-use super::conv_pool::pooled_len;
 use super::conv2d::Conv2dGeometry;
 use super::dense::DenseGeometry;
 use super::direct::starts;
@@ -239,7 +238,7 @@ impl QuantizedConv2d {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn forward_pooled(&self, g: &Conv2dGeometry, input: &[u8], out: &mut [u8]) {
-        assert_eq!((input.len(), out.len()), (g.input_len(), pooled_len(g)));
+        assert_eq!((input.len(), out.len()), (g.input_len(), g.pooled_len()));
         let (row, height) = (g.out_width() / 2 * g.out_channels, g.out_height() / 2);
         if row == 0 || height == 0 {
             return;
@@ -421,8 +420,9 @@ fn sums(leaf: Leaf, g: &DenseGeometry, vectors: &[u8], count: usize, weight: Qua
 mod tests {
     use super::*;
     use crate::formats::quantized::{dequantize_rows, quantize_rows};
-    use crate::kernels::channels_last::turned;
+    use crate::kernels::layout::transpose;
     use crate::kernels::reference;
+    use crate::kernels::tests::values;
 
     /// `(input, weight, stride, padding)`: single pixels, runs of every remainder of four, odd images that pooling cuts,
     /// channels that fill no register and that fill several, strides beyond the kernel, margins, several bands.
@@ -440,13 +440,14 @@ mod tests {
     ];
 
     fn geometry((input, weight, stride, padding): ([usize; 4], [usize; 4], usize, usize)) -> Conv2dGeometry {
-        Conv2dGeometry::new(input, weight, stride).expect("a valid geometry").with_padding(padding)
+        Conv2dGeometry::padded(input, weight, stride, padding).expect("a valid geometry")
     }
 
-    /// Deterministic values in `[-1, 1)`: the fractional parts of multiples of the golden ratio, which never repeat.
-    fn values(len: usize, seed: usize) -> Vec<f32> {
-        let fraction = |i: usize| ((i + 1 + 7919 * seed) as f64 * 0.618_033_988_749_895).fract();
-        (0..len).map(|i| (2.0 * fraction(i) - 1.0) as f32).collect()
+    /// Images `[n, c, pixels]` with their channels last.
+    fn turned(values: &[f32], [channels, pixels]: [usize; 2]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; values.len()];
+        transpose(values, [channels, pixels], &mut out);
+        out
     }
 
     fn bytes(len: usize, seed: usize) -> Vec<u8> {
@@ -488,7 +489,7 @@ mod tests {
             conv.forward(&g, &input, &mut out);
             assert_eq!(out, expected, "{what}");
 
-            let mut pooled = vec![255; pooled_len(&g)];
+            let mut pooled = vec![255; g.pooled_len()];
             conv.forward_pooled(&g, &input, &mut pooled);
             let (height, width) = (g.out_height() / 2, g.out_width() / 2);
             for (i, max) in pooled.iter().enumerate() {
@@ -515,26 +516,26 @@ mod tests {
     fn error_of_a_quantised_convolution_is_within_what_its_steps_allow() {
         for case in CONVOLUTIONS.iter().copied().filter(|(.., padding)| *padding == 0) {
             let g = geometry(case);
-            let ([n, channels, h, w], outputs) = (case.0, [1, g.out_height() * g.out_width()]);
+            let ([n, channels, h, w], outputs) = (case.0, [g.out_channels, g.out_height() * g.out_width()]);
             let image: Vec<f32> = values(g.input_len(), 1).iter().map(|v| v + 1.0).collect();
             let (weight, bias) = (values(g.weight_len(), 2), values(g.out_channels, 3));
             let (rows, scales) = quantize_rows(&weight, g.out_channels);
             let (step, output_step) = (2.0 / 127.0, 4.0 * (g.taps() as f32).sqrt() / 127.0);
 
             let mut quantised = vec![255; image.len()];
-            quantize(&turned(&image, channels, [1, h * w]), step, &mut quantised);
+            quantize(&turned(&image, [channels, h * w]), step, &mut quantised);
             let weights = QuantizedRows { values: &rows, scales: &scales };
             let mut out = vec![255; g.output_len()];
             QuantizedConv2d::new(&g, weights, &bias, step, output_step).forward(&g, &quantised, &mut out);
 
-            let exact = turned(&reference::conv2d(&g, &image, &weight, &bias), g.out_channels, outputs);
+            let exact = turned(&reference::conv2d(&g, &image, &weight, &bias), outputs);
             let half_steps: Vec<f32> = scales.iter().flat_map(|scale| vec![scale / 2.0; g.taps()]).collect();
             let of_weights = reference::conv2d(&g, &image, &half_steps, &vec![0.0; g.out_channels]);
             let restored: Vec<f32> = dequantize_rows(&rows, &scales).iter().map(|w| w.abs()).collect();
             let of_inputs =
                 reference::conv2d(&g, &vec![step / 2.0; n * channels * h * w], &restored, &vec![0.0; g.out_channels]);
-            let of_weights = turned(&of_weights, g.out_channels, outputs);
-            let of_inputs = turned(&of_inputs, g.out_channels, outputs);
+            let of_weights = turned(&of_weights, outputs);
+            let of_inputs = turned(&of_inputs, outputs);
             for (i, (q, exact)) in out.iter().zip(&exact).enumerate() {
                 let bound = of_weights[i] + of_inputs[i] + output_step / 2.0;
                 let (found, exact) = (f32::from(*q) * output_step, exact.clamp(0.0, 127.0 * output_step));

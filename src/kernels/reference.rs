@@ -3,7 +3,6 @@
 //! Sums run in `f64`, so that a difference from these is an error of the fast version, not of the reference.
 
 use super::conv2d::Conv2dGeometry;
-use super::pool::Pool2dGeometry;
 use super::windows::Windows;
 
 /// Calls `visit(output, input, weight)` with the flat indices of every product of a convolution.
@@ -83,37 +82,6 @@ pub fn conv2d_grad_weight(g: &Conv2dGeometry, input: &[f32], grad: &[f32]) -> (V
         bias[o / plane % g.out_channels] += f64::from(*v);
     }
     (narrowed(weight), narrowed(bias))
-}
-
-/// Maximum of each window, and the flat input index it came from; of equals the first in row-major order.
-pub fn max_pool2d(g: &Pool2dGeometry, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
-    let (oh, ow) = (g.out_height(), g.out_width());
-    let mut out = Vec::with_capacity(g.output_len());
-    let mut winners = Vec::with_capacity(g.output_len());
-    for plane in 0..g.planes {
-        for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
-            let mut winner = (plane * g.height + y * g.stride) * g.width + x * g.stride;
-            for (i, j) in (0..g.kernel).flat_map(|i| (0..g.kernel).map(move |j| (i, j))) {
-                let at = (plane * g.height + y * g.stride + i) * g.width + x * g.stride + j;
-                if input[at] > input[winner] {
-                    winner = at;
-                }
-            }
-            out.push(input[winner]);
-            winners.push(winner);
-        }
-    }
-    (out, winners)
-}
-
-/// Gradient of [`max_pool2d`] for its input: each output's gradient goes to its winner and nowhere else.
-pub fn max_pool2d_grad(g: &Pool2dGeometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
-    let (_, winners) = max_pool2d(g, input);
-    let mut out = vec![0.0; input.len()];
-    for (winner, v) in winners.into_iter().zip(grad) {
-        out[winner] += v;
-    }
-    out
 }
 
 /// `input · weightᵀ + bias`: input `[n, in]`, weight `[out, in]`, bias `[out]`, returns `[n, out]`.

@@ -3,9 +3,9 @@
 use super::conv2d::{self, Conv2dGeometry, GradSource, Prepared};
 use super::dense::{self, DenseGeometry, each_in_blocks};
 use super::layout::transpose;
-use super::pool::{self, Pool2dGeometry};
 use super::reference;
 use super::update::{Adam, AdamStep, Parameter, Sgd, Update};
+use super::windows::{Padding, Windows};
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -155,13 +155,11 @@ fn pooled_convolution_and_its_gradients_follow_the_reference() {
     for &(input, weight, stride) in CONVOLUTIONS.iter().chain(TRANSFORMED) {
         let case = Case::new(Conv2dGeometry::new(input, weight, stride).expect("a valid geometry"));
         let g = &case.g;
-        let planes = g.batch * g.out_channels;
-        let Some(pool) = Pool2dGeometry::new(planes, g.out_height(), g.out_width(), 2, 2) else { continue };
+        let sums = [g.batch, g.out_height(), g.out_width(), g.out_channels];
+        let Some(pool) = Windows::new(sums, [2, 2], 2, Padding::default()) else { continue };
         let what = format!("{g:?}");
-        let sums = turned(&case.sums(), [g.out_height() * g.out_width(), g.out_channels]);
-        let rectified: Vec<f32> = sums.iter().map(|v| v.max(0.0)).collect();
-        let pooled = [g.out_channels, pool.out_height() * pool.out_width()];
-        let expected = turned(&reference::max_pool2d(&pool, &rectified).0, pooled);
+        let rectified: Vec<f32> = case.sums().iter().map(|v| v.max(0.0)).collect();
+        let (expected, places) = reference::max_pool(&pool, &rectified);
         let (mut y, mut winners) = (vec![f32::NAN; g.pooled_len()], vec![f32::NAN; g.pooled_len()]);
         Prepared::new(g, &case.weight[1], &case.bias).forward_pooled(g, &case.input[1], &mut y, None);
         assert_near(&y, &expected, &what);
@@ -169,10 +167,9 @@ fn pooled_convolution_and_its_gradients_follow_the_reference() {
         exact.forward_pooled(g, &case.input[1], &mut y, Some(&mut winners));
         assert_close(&y, &expected, g.weight_len() / g.out_channels + 1, &what);
 
-        let dy = values(pool.output_len(), 5);
-        let mut plain = reference::max_pool2d_grad(&pool, &rectified, &turned(&dy, [pooled[1], pooled[0]]));
-        plain.iter_mut().zip(&rectified).filter(|(_, y)| **y <= 0.0).for_each(|(g, _)| *g = 0.0);
-        let plain = turned(&plain, [g.out_channels, g.out_height() * g.out_width()]);
+        let dy = values(g.pooled_len(), 5);
+        let mut plain = vec![0.0; rectified.len()];
+        places.into_iter().zip(&dy).filter(|(at, _)| rectified[*at] > 0.0).for_each(|(at, dy)| plain[at] += dy);
         case.assert_backward(GradSource::Pooled(&dy, &winners), &plain);
     }
 }
@@ -221,37 +218,6 @@ fn a_convolution_that_does_not_fit_has_no_geometry() {
     assert!(Conv2dGeometry::new([1, 3, 8, 8], [2, 1, 5, 5], 1).is_none(), "other channels");
     assert!(Conv2dGeometry::new([1, 3, 8, 8], [2, 3, 5, 5], 0).is_none(), "stride 0");
     assert!(Conv2dGeometry::new([0, 3, 8, 8], [2, 3, 5, 5], 1).is_none(), "no image");
-}
-
-#[test]
-fn max_pool_and_its_gradient_follow_the_reference() {
-    for (planes, height, width, kernel, stride) in [
-        (1, 1, 1, 1, 1),
-        (3, 4, 6, 2, 2),
-        (2, 5, 7, 2, 2),
-        (2, 7, 5, 3, 2),
-        (1, 9, 9, 2, 3),
-        (2, 6, 6, 3, 1),
-        (1, 3, 8, 3, 3),
-    ] {
-        let g = Pool2dGeometry::new(planes, height, width, kernel, stride).expect("a valid geometry");
-        let (x, dy) = (values(g.input_len(), 1), values(g.output_len(), 2));
-        let mut y = vec![f32::NAN; g.output_len()];
-        pool::max_pool2d(&g, &x, &mut y);
-        assert_eq!(y, reference::max_pool2d(&g, &x).0, "{g:?}");
-        let mut dx = vec![f32::NAN; g.input_len()];
-        pool::max_pool2d_grad(&g, &x, &dy, &mut dx);
-        assert_eq!(dx, reference::max_pool2d_grad(&g, &x, &dy), "{g:?}");
-    }
-}
-
-#[test]
-fn max_pool_sends_the_gradient_to_the_first_of_equal_maxima() {
-    // PyTorch 2.12: torch.nn.functional.max_pool2d(torch.zeros(1, 1, 2, 2), 2) sends the gradient to the first pixel.
-    let g = Pool2dGeometry::new(1, 2, 2, 2, 2).expect("a valid geometry");
-    let mut dx = [f32::NAN; 4];
-    pool::max_pool2d_grad(&g, &[0.0; 4], &[3.0], &mut dx);
-    assert_eq!(dx, [3.0, 0.0, 0.0, 0.0]);
 }
 
 /// A dense weight in the order of files put into blocks.
@@ -419,23 +385,6 @@ fn pooled_convolution_gradients_agree_with_finite_differences() {
     assert_finite_differences(&x, &dx, "input", |x| forward(x, &w, &b).0);
     assert_finite_differences(&w, &dw, "weight", |w| forward(&x, w, &b).0);
     assert_finite_differences(&b, &db, "bias", |b| forward(&x, &w, b).0);
-}
-
-#[test]
-fn max_pool_gradients_agree_with_finite_differences() {
-    for (kernel, stride) in [(2, 2), (3, 2), (2, 3), (3, 1)] {
-        let g = Pool2dGeometry::new(2, 7, 7, kernel, stride).expect("a valid geometry");
-        // Multiples of 1/17 in mixed order: no two values of a window are closer than twice the step.
-        let x: Vec<f32> = (0..98).map(|i| ((i * 37) % 98) as f32 / 17.0).collect();
-        let dy = values(g.output_len(), 9);
-        let mut dx = vec![f32::NAN; x.len()];
-        pool::max_pool2d_grad(&g, &x, &dy, &mut dx);
-        assert_finite_differences(&x, &dx, "input", |x| {
-            let mut y = vec![f32::NAN; g.output_len()];
-            pool::max_pool2d(&g, x, &mut y);
-            projected(&y, &dy)
-        });
-    }
 }
 
 #[test]
