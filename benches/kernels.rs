@@ -16,7 +16,7 @@ use roentgen::kernels::conv2d::{Conv2dGeometry, GradSource, Prepared, backward};
 use roentgen::kernels::dense::{self, DenseGeometry};
 use roentgen::kernels::update::{Adam, AdamStep, Parameter, Update};
 use roentgen::models::Architecture;
-use roentgen::nn::Frozen;
+use roentgen::nn::{Frozen, Precision};
 use roentgen::train::{TrainConfig, Trainer};
 
 /// One image, as the page asks for, and the tutorial's batch.
@@ -152,7 +152,7 @@ fn network(criterion: &mut Criterion) {
     let architecture = Architecture::ScratchCnn;
     let config = TrainConfig::recipe(architecture, vec!["a".into(), "b".into()]);
     let mut trainer = Trainer::new(config).expect("the recipe");
-    let frozen = Frozen::new(&architecture.graph(2), trainer.weights()).expect("its own weights");
+    let frozen = Frozen::new(&architecture.graph(2), trainer.weights(), Precision::Float).expect("its own weights");
     let [channels, height, width] = architecture.input();
     let images = |n: usize| numbers(n * channels * height * width);
     let mut group = criterion.benchmark_group("scratch-cnn");

@@ -13,7 +13,7 @@ use crate::image::{Limits, Radiograph, decode};
 use crate::labels::ByName;
 use crate::metrics::argmax;
 use crate::models::Architecture;
-use crate::nn::Frozen;
+use crate::nn::{Frozen, Precision};
 
 /// What a weights file may hold beside the weights: its header.
 const HEADER_BYTES: usize = 1 << 20;
@@ -59,14 +59,14 @@ impl Network {
     /// # Errors
     /// [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that are not exactly those of
     /// the architecture.
-    pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8]) -> Result<Self> {
+    pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8], precision: Precision) -> Result<Self> {
         // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
         let limit = 4 * architecture.parameters(classes) + HEADER_BYTES;
         if safetensors.len() > limit {
             let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
             return Err(Error::Weights { reason });
         }
-        let model = Frozen::new(&architecture.graph(classes), read_weights(safetensors)?)?;
+        let model = Frozen::new(&architecture.graph(classes), read_weights(safetensors)?, precision)?;
         Ok(Self { model, input: architecture.input(), classes })
     }
 
@@ -101,6 +101,14 @@ impl Classifier {
     /// [`Error::UnknownArchitecture`]; [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights
     /// that are not exactly those of the architecture.
     pub fn new(card: ModelCard, safetensors: &[u8]) -> Result<Self> {
+        Self::with_precision(card, safetensors, Precision::Float)
+    }
+
+    /// Opens a model that computes with other numbers.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_precision(card: ModelCard, safetensors: &[u8], precision: Precision) -> Result<Self> {
         card.validate()?;
         let architecture = Architecture::from_name(&card.architecture)?;
         let settings = &card.preprocess;
@@ -112,7 +120,7 @@ impl Classifier {
             );
             return Err(Error::ModelCard { reason });
         }
-        let network = Network::new(architecture, card.classes.len(), safetensors)?;
+        let network = Network::new(architecture, card.classes.len(), safetensors, precision)?;
         Ok(Self { card, network })
     }
 

@@ -10,7 +10,6 @@
 pub mod card;
 #[cfg(feature = "cli")]
 pub mod folder;
-pub mod quantized;
 pub mod weights;
 
 pub use card::{Encoding, MetricsEntry, ModelCard, WeightsInfo};

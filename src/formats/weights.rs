@@ -2,7 +2,7 @@
 //!
 //! Beside plain F32, a tensor `x` may be stored as
 //! - F16: rounded to half precision;
-//! - I8 with `x.scale` (F32, one value a row, row = first dimension): see [`quantized`](super::quantized).
+//! - I8 with `x.scale` (F32, one value a row, row = first dimension): see [`quantized`](crate::kernels::quantized).
 //!
 //! A matrix may also be stored as two factors, `x.u` `[out, r]` and `x.v` `[r, in]` with `x = u · v`, each of them in any
 //! of the above. The factors are not multiplied here: the layer uses them as they are, which is the faster way too.
@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 
-use super::quantized::{dequantize_rows, quantize_rows};
 use crate::error::{Error, Result};
+use crate::kernels::quantized::{dequantize_rows, quantize_rows};
 use crate::nn::{Tensor, Weights};
 
 /// Ending of the name of the scales of an eight-bit tensor.

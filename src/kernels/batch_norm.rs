@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use super::arch::lanes::{Kernel, Lanes, dispatch};
-use super::relu::Clamp;
+use super::clamp::Clamp;
 
 /// What is added to the variance, in PyTorch and in the networks whose weights are read from there.
 pub const EPSILON: f32 = 1e-5;

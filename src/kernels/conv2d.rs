@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::arch::pool::NO_WINNER;
 use super::arch::product::{Finish, Packed};
 use super::arch::winograd::Finish as TileFinish;
+use super::clamp::{Clamp, add};
 use super::winograd::Transformed;
 use super::{direct, winograd};
 
@@ -123,9 +124,15 @@ impl Conv2dGeometry {
     }
 }
 
+/// Tiles of an image from which Winograd's algorithm pays: each weight at each of the 64 points is read from memory, seven
+/// times as many as there are weights of 3×3, and used once for every tile.
+const WINOGRAD_TILES: usize = 16;
+
 /// Whether [`winograd`] is the faster one for this geometry.
 fn transforms_pay(g: &Conv2dGeometry) -> bool {
-    winograd::applies(g) && g.in_channels.min(g.out_channels) >= WINOGRAD_CHANNELS
+    winograd::applies(g)
+        && g.in_channels.min(g.out_channels) >= WINOGRAD_CHANNELS
+        && winograd::tiles(g) >= WINOGRAD_TILES
 }
 
 /// A weight ready for either algorithm, with the bias.
@@ -162,19 +169,25 @@ impl Prepared {
         Self(Kind::Direct(packed))
     }
 
-    /// `input ⋆ weight + bias`, then `max(0, ·)` where `rectify`; channels last.
+    /// `clamp(input ⋆ weight + bias + residual)`; channels last, the residual like the output.
     ///
     /// # Panics
     /// When a slice does not hold what the geometry says.
-    pub fn forward(&self, g: &Conv2dGeometry, input: &[f32], rectify: bool, out: &mut [f32]) {
-        match &self.0 {
-            Kind::Direct(packed) => {
-                direct::forward(g, input, packed, if rectify { Finish::RELU } else { Finish::LINEAR }, out);
+    pub fn forward(
+        &self,
+        g: &Conv2dGeometry,
+        input: &[f32],
+        (residual, clamp): (Option<&[f32]>, Clamp),
+        out: &mut [f32],
+    ) {
+        match (&self.0, residual) {
+            (Kind::Direct(packed), residual) => direct::forward(g, input, packed, Finish { residual, clamp }, out),
+            (Kind::Winograd { weight, bias }, None) => {
+                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(clamp), out, None);
             }
-            Kind::Winograd { weight, bias } => {
-                let low = if rectify { 0.0 } else { f32::NEG_INFINITY };
-                let finish = TileFinish::Clamp { low, high: f32::INFINITY };
-                winograd::forward(g, (input, weight, bias), finish, out, None);
+            (Kind::Winograd { weight, bias }, Some(residual)) => {
+                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(Clamp::NONE), out, None);
+                add(residual, clamp, out);
             }
         }
     }

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::arch::depthwise::{add_weight_gradient, forward_rows, grad_input_rows};
-use super::relu::Clamp;
+use super::clamp::Clamp;
 use super::windows::{Padding, TASK, Windows, bands};
 
 /// Partial sums of the weight's gradient: enough to keep eight cores busy, and fixed, so that the order of additions (and

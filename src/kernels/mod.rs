@@ -9,6 +9,7 @@
 
 mod arch;
 pub mod batch_norm;
+pub mod clamp;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise;
@@ -17,7 +18,6 @@ pub mod layout;
 pub mod pool;
 pub mod quantized;
 pub mod reference;
-pub mod relu;
 mod scratch;
 pub mod update;
 pub mod windows;

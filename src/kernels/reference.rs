@@ -37,34 +37,6 @@ pub fn conv2d(g: &Conv2dGeometry, input: &[f32], weight: &[f32], bias: &[f32]) -
     narrowed(out)
 }
 
-/// The sums of a convolution of bytes, with margins of zeros: input `[n, h, w, c_in]`, weight `[c_out, c_in, kh, kw]`,
-/// returns `[n, oh, ow, c_out]`.
-pub fn conv2d_i8(g: &Conv2dGeometry, input: &[u8], weight: &[i8]) -> Vec<i32> {
-    let mut out = Vec::with_capacity(g.output_len());
-    for n in 0..g.batch {
-        for (y, x) in (0..g.out_height()).flat_map(|y| (0..g.out_width()).map(move |x| (y, x))) {
-            for co in 0..g.out_channels {
-                let mut sum = 0;
-                for (i, j) in (0..g.kernel_height).flat_map(|i| (0..g.kernel_width).map(move |j| (i, j))) {
-                    let (row, column) = (y * g.stride + i, x * g.stride + j);
-                    let inside = (g.padding..g.padding + g.height).contains(&row)
-                        && (g.padding..g.padding + g.width).contains(&column);
-                    if !inside {
-                        continue;
-                    }
-                    let pixel = (n * g.height + row - g.padding) * g.width + column - g.padding;
-                    for ci in 0..g.in_channels {
-                        let weight = weight[((co * g.in_channels + ci) * g.kernel_height + i) * g.kernel_width + j];
-                        sum += i32::from(input[pixel * g.in_channels + ci]) * i32::from(weight);
-                    }
-                }
-                out.push(sum);
-            }
-        }
-    }
-    out
-}
-
 /// Gradient of [`conv2d`] for its input, `[n, c_in, h, w]`, given `grad` of its output.
 pub fn conv2d_grad_input(g: &Conv2dGeometry, weight: &[f32], grad: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; g.input_len()];

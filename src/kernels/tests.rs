@@ -1,5 +1,6 @@
 //! Every kernel against its reference over odd geometries, and every gradient against finite differences.
 
+use super::clamp::Clamp;
 use super::conv2d::{self, Conv2dGeometry, GradSource, Prepared};
 use super::dense::{self, DenseGeometry, each_in_blocks};
 use super::layout::transpose;
@@ -45,12 +46,12 @@ const CONVOLUTIONS: &[([usize; 4], [usize; 4], usize)] = &[
 /// Shapes for Winograd's algorithm: whole tiles, tiles over the edge, odd sums of rows and columns that pooling drops,
 /// several blocks of tiles, channels that fill no register.
 const TRANSFORMED: &[([usize; 4], [usize; 4], usize)] = &[
-    ([1, 8, 12, 12], [8, 8, 5, 5], 1),
-    ([2, 9, 13, 30], [11, 9, 5, 5], 1),
-    ([1, 16, 8, 8], [8, 16, 3, 3], 1),
-    ([3, 8, 17, 23], [20, 8, 3, 3], 1),
+    ([1, 8, 20, 20], [8, 8, 5, 5], 1),
+    ([2, 9, 13, 37], [11, 9, 5, 5], 1),
+    ([1, 16, 26, 26], [8, 16, 3, 3], 1),
+    ([3, 8, 23, 27], [20, 8, 3, 3], 1),
     ([1, 32, 24, 60], [17, 32, 5, 5], 1),
-    ([9, 8, 3, 3], [8, 8, 3, 3], 1),
+    ([9, 8, 3, 110], [8, 8, 3, 3], 1),
 ];
 
 /// The error that Winograd's algorithm adds to the rounding of a sum: 2e-5 of the largest value is ten times what was
@@ -110,12 +111,18 @@ impl Case {
         let Self { g, input, weight, bias } = self;
         let rectified: Vec<f32> = expected.iter().map(|v| v.max(0.0)).collect();
         let what = format!("{g:?}");
-        for (rectify, expected) in [(false, expected), (true, &rectified)] {
+        let residual = values(expected.len(), 6);
+        let added: Vec<f32> = expected.iter().zip(&residual).map(|(a, b)| (a + b).clamp(0.0, 6.0)).collect();
+        for (finish, expected) in [
+            ((None, Clamp::NONE), expected),
+            ((None, Clamp::RELU), &rectified),
+            ((Some(residual.as_slice()), Clamp::RELU6), &added),
+        ] {
             let mut y = vec![f32::NAN; g.output_len()];
-            Prepared::new(g, &weight[1], bias).forward(g, &input[1], rectify, &mut y);
+            Prepared::new(g, &weight[1], bias).forward(g, &input[1], finish, &mut y);
             assert_near(&y, expected, &what);
-            Prepared::exact(g, &weight[1], bias).forward(g, &input[1], rectify, &mut y);
-            assert_close(&y, expected, g.weight_len() / g.out_channels + 1, &what);
+            Prepared::exact(g, &weight[1], bias).forward(g, &input[1], finish, &mut y);
+            assert_close(&y, expected, g.weight_len() / g.out_channels + 2, &what);
         }
     }
 
@@ -179,8 +186,8 @@ fn pooled_convolution_and_its_gradients_follow_the_reference() {
 fn margins_are_zeros_around_the_image() {
     for (input, weight, stride, padding) in [
         ([2, 3, 7, 9], [5, 3, 3, 3], 1, 1),
-        ([1, 8, 13, 12], [9, 8, 5, 5], 1, 2),
-        ([1, 8, 10, 11], [8, 8, 3, 3], 1, 1),
+        ([1, 8, 17, 16], [9, 8, 5, 5], 1, 2),
+        ([1, 8, 22, 23], [8, 8, 3, 3], 1, 1),
         ([2, 4, 9, 8], [3, 4, 3, 3], 2, 1),
         ([1, 3, 14, 14], [6, 3, 7, 7], 2, 3),
     ] {
@@ -356,7 +363,7 @@ fn convolution_gradients_agree_with_finite_differences() {
         let dy = values(g.output_len(), 9);
         let loss = |x: &[f32], w: &[f32], b: &[f32]| {
             let mut y = vec![f32::NAN; g.output_len()];
-            Prepared::exact(&g, w, b).forward(&g, x, false, &mut y);
+            Prepared::exact(&g, w, b).forward(&g, x, (None, Clamp::NONE), &mut y);
             projected(&y, &dy)
         };
         let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; b.len()]);

@@ -56,6 +56,16 @@ impl Windows {
         (some && fits).then_some(Self { batch, height, width, channels, kernel_height, kernel_width, stride, padding })
     }
 
+    /// The same for another number of images.
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    /// Whether the windows are squares of `side` pixels that touch and do not overlap, without padding.
+    pub fn side_by_side(&self, side: usize) -> bool {
+        [self.kernel_height, self.kernel_width, self.stride] == [side; 3] && self.padding == Padding::default()
+    }
+
     /// Rows of the output.
     pub fn out_height(&self) -> usize {
         (self.height + self.padding.top + self.padding.bottom - self.kernel_height) / self.stride + 1

@@ -20,6 +20,12 @@ pub fn applies(g: &Conv2dGeometry) -> bool {
     g.stride == 1 && g.kernel_height == g.kernel_width && matches!(g.kernel_height, 3 | 5)
 }
 
+/// Tiles that an image is cut into.
+pub fn tiles(g: &Conv2dGeometry) -> usize {
+    let tiling = Tiling::new(g, false);
+    tiling.across * tiling.down
+}
+
 /// A weight at the 64 points, `G g Gᵀ`, packed for the products.
 #[derive(Debug, Clone)]
 pub struct Transformed {

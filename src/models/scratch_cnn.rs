@@ -43,7 +43,7 @@ fn features(side: usize) -> Result<(Graph, Value)> {
     let mut x = net.image();
     for (round, filters) in [(1, 32), (2, 64)] {
         x = net.conv2d(&format!("conv{round}"), x, Conv2d::valid(filters, 5))?;
-        x = net.max_pool2d(&format!("pool{round}"), x, 2)?;
+        x = net.max_pool2d(&format!("pool{round}"), x, 2, 2, 0)?;
     }
     let x = net.flatten("flatten", x);
     Ok((net, x))

@@ -1,17 +1,34 @@
 //! A network in use: its weights no longer change, so they are prepared once for the kernels.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use super::arena::Arena;
 use super::graph::Graph;
 use super::parameter::{Order, ParameterSpec};
-use super::plan::{Action, Plan};
+use super::plan::{Action, Follow, Plan, Step};
 use super::weights::Weights;
 use crate::error::Result;
+use crate::kernels::batch_norm::{BatchNorm, fold};
+use crate::kernels::clamp::{Clamp, add};
 use crate::kernels::conv2d::{Conv2dGeometry, Prepared};
 use crate::kernels::dense::{self, DenseGeometry};
+use crate::kernels::depthwise::depthwise;
 use crate::kernels::layout::transpose;
-use crate::kernels::relu::relu;
+use crate::kernels::pool::{average_pool, max_pool};
+use crate::kernels::quantized::QuantizedDense;
+use crate::kernels::windows::Windows;
+
+/// Numbers that a network in use computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Floats throughout.
+    #[default]
+    Float,
+    /// Dense layers that read what a rectifier let through take weights of eight bits and activations of seven, see
+    /// [`QuantizedDense`]. Convolutions stay in floats: Winograd's algorithm on floats is the faster one wherever the
+    /// processor has no instruction of its own for byte products, and no slower where it has.
+    Int8,
+}
 
 /// See the head of this file.
 pub struct Frozen {
@@ -25,31 +42,36 @@ pub struct Frozen {
 
 /// An action with its weights.
 enum Ready {
-    Conv2d { geometry: Conv2dGeometry, prepared: Prepared, rectify: bool, pooled: bool },
-    Dense { factors: Vec<Factor>, rectify: bool },
-    Dropout,
+    Conv2d { geometry: Conv2dGeometry, prepared: Prepared, pooled: bool, residual: Option<usize>, clamp: Clamp },
+    Depthwise { windows: Windows, weight: Vec<f32>, bias: Vec<f32>, clamp: Clamp },
+    Dense { factors: Vec<Factor>, clamp: Clamp },
+    Add { other: usize, clamp: Clamp },
+    MaxPool { windows: Windows },
+    AveragePool { pixels: usize, channels: usize },
 }
 
 /// A dense layer's weight, or one of two thin factors of it.
-struct Factor {
-    inputs: usize,
-    outputs: usize,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+enum Factor {
+    Float { inputs: usize, outputs: usize, weight: Vec<f32>, bias: Vec<f32> },
+    Int8 { outputs: usize, layer: QuantizedDense },
 }
 
 impl Frozen {
     /// Takes the weights of `graph` out of `weights`.
     ///
     /// A dense layer's `weight` may be there as two factors, `weight.u` `[outputs, r]` and `weight.v` `[r, inputs]`; it
-    /// then computes `(x · vᵀ) · uᵀ`, the same function of the product `u · v` with fewer weights to read.
+    /// then computes `(x · vᵀ) · uᵀ`, the same function of the product `u · v` with fewer weights to read. A convolution
+    /// with a normalisation may be there with a bias instead, the normalisation being in both.
     ///
     /// # Errors
     /// [`TensorMissing`](crate::error::Error::TensorMissing), [`TensorShape`](crate::error::Error::TensorShape), and
     /// [`Weights`](crate::error::Error::Weights) for tensors that the network has no use for.
-    pub fn new(graph: &Graph, mut weights: Weights) -> Result<Self> {
+    pub fn new(graph: &Graph, mut weights: Weights, precision: Precision) -> Result<Self> {
         let plan = Plan::new(graph, false);
-        let steps = plan.steps.iter().map(|step| Ready::new(step.action, graph.parameters(), &mut weights));
+        let steps = plan.steps.iter().map(|step| {
+            let rectified = precision == Precision::Int8 && plan.is_rectified(step.input);
+            Ready::new(step.action, graph.parameters(), &mut weights, rectified)
+        });
         let steps = steps.collect::<Result<_>>()?;
         weights.finish()?;
         let [channels, height, width] = graph.input();
@@ -65,78 +87,114 @@ impl Frozen {
         let mut own = Arena::default();
         let mut kept = match self.arena.try_lock() {
             Ok(kept) => Some(kept),
-            Err(std::sync::TryLockError::Poisoned(kept)) => Some(PoisonError::into_inner(kept)),
-            Err(std::sync::TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(kept)) => Some(PoisonError::into_inner(kept)),
+            Err(TryLockError::WouldBlock) => None,
         };
         let arena = kept.as_deref_mut().unwrap_or(&mut own);
 
-        let mut values: Vec<Option<Vec<f32>>> = vec![None; self.plan.lens.len()];
-        let mut image = arena.take(images.len());
-        transpose(images, self.image, &mut image);
-        values[0] = Some(image);
-        let mut last = 0;
+        let mut values: Vec<Vec<f32>> = vec![Vec::new(); self.plan.lens.len()];
+        values[0] = arena.take(images.len());
+        transpose(images, self.image, &mut values[0]);
         for (i, (step, ready)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
             let mut out = arena.take(n * self.plan.lens[step.output]);
-            let input = values[step.input].as_deref().expect("a plan writes values before it reads them");
-            ready.run(n, input, &mut out, arena);
-            values[step.output] = Some(out);
-            last = step.output;
-            if !self.plan.steps[i + 1..].iter().any(|later| later.input == step.input) {
-                values[step.input].take().into_iter().for_each(|buffer| arena.give(buffer));
+            ready.run(n, step, &values, &mut out, arena);
+            values[step.output] = out;
+            let later = &self.plan.steps[i + 1..];
+            for place in (0..values.len()).filter(|place| step.reads(*place)) {
+                if !later.iter().any(|later| later.reads(place)) {
+                    arena.give(std::mem::take(&mut values[place]));
+                }
             }
         }
-        let logits = values[last].take().expect("the last step has written");
-        let copy = logits.clone();
-        arena.give(logits);
-        copy
+        let last = self.plan.steps.last().map_or(0, |step| step.output);
+        let logits = values[last].clone();
+        values.into_iter().filter(|value| !value.is_empty()).for_each(|value| arena.give(value));
+        logits
     }
 }
 
 impl Ready {
-    fn new(action: Action, parameters: &[ParameterSpec], weights: &mut Weights) -> Result<Self> {
-        let mut take = |spec: &ParameterSpec| Ok(spec.order.into_memory(weights.take(&spec.name, &spec.shape)?));
+    fn new(action: Action, parameters: &[ParameterSpec], weights: &mut Weights, int8: bool) -> Result<Self> {
         match action {
-            Action::Conv2d { geometry, rectify, pooled, weight } => {
-                let [weight, bias] = [take(&parameters[weight])?, take(&parameters[weight + 1])?];
-                Ok(Self::Conv2d { geometry, prepared: Prepared::new(&geometry, &weight, &bias), rectify, pooled })
+            Action::Conv2d { geometry, follow, pooled, residual, clamp, at } => {
+                let [weight, bias] = convolution(follow, &parameters[at..], weights)?;
+                Ok(Self::Conv2d {
+                    geometry,
+                    prepared: Prepared::new(&geometry, &weight, &bias),
+                    pooled,
+                    residual,
+                    clamp,
+                })
             }
-            Action::Dense { inputs, outputs, rectify, weight } => {
-                let bias = take(&parameters[weight + 1])?;
-                let factors = Factor::take(&parameters[weight], bias, [inputs, outputs], weights)?;
-                Ok(Self::Dense { factors, rectify })
+            Action::Depthwise { windows, follow, clamp, at } => {
+                let [weight, bias] = convolution(follow, &parameters[at..], weights)?;
+                Ok(Self::Depthwise { windows, weight, bias, clamp })
             }
-            Action::Dropout => Ok(Self::Dropout),
+            Action::Dense { inputs, outputs, clamp, at } => {
+                let bias = weights.take(&parameters[at + 1].name, &parameters[at + 1].shape)?;
+                let factors = Factor::take(&parameters[at], bias, [inputs, outputs], weights, int8)?;
+                Ok(Self::Dense { factors, clamp })
+            }
+            Action::Add { other, clamp } => Ok(Self::Add { other, clamp }),
+            Action::MaxPool { windows } => Ok(Self::MaxPool { windows }),
+            Action::AveragePool { pixels, channels } => Ok(Self::AveragePool { pixels, channels }),
+            Action::Norm { .. } | Action::Dropout => unreachable!("{action:?} is a step of training"),
         }
     }
 
-    fn run(&self, n: usize, input: &[f32], out: &mut [f32], arena: &mut Arena) {
+    fn run(&self, n: usize, step: &Step, values: &[Vec<f32>], out: &mut [f32], arena: &mut Arena) {
+        let input = &values[step.input];
         match self {
-            Self::Conv2d { geometry, prepared, rectify, pooled } => {
-                let g = geometry.with_batch(n);
-                if *pooled {
-                    prepared.forward_pooled(&g, input, out, None);
-                } else {
-                    prepared.forward(&g, input, *rectify, out);
-                }
+            Self::Conv2d { geometry, prepared, pooled: true, .. } => {
+                prepared.forward_pooled(&geometry.with_batch(n), input, out, None);
             }
-            Self::Dense { factors, rectify } => {
+            Self::Conv2d { geometry, prepared, residual, clamp, .. } => {
+                let residual = residual.map(|place| values[place].as_slice());
+                prepared.forward(&geometry.with_batch(n), input, (residual, *clamp), out);
+            }
+            Self::Depthwise { windows, weight, bias, clamp } => {
+                depthwise(&windows.with_batch(n), input, weight, bias, *clamp, out);
+            }
+            Self::Dense { factors, clamp } => {
                 match factors.as_slice() {
                     [whole] => whole.run(n, input, out),
                     [right, left] => {
-                        let mut between = arena.take(n * right.outputs);
+                        let mut between = arena.take(n * right.outputs());
                         right.run(n, input, &mut between);
                         left.run(n, &between, out);
                         arena.give(between);
                     }
                     other => unreachable!("{} factors", other.len()),
                 }
-                if *rectify {
-                    relu(out);
-                }
+                clamp.apply(out);
             }
-            Self::Dropout => out.copy_from_slice(input),
+            Self::Add { other, clamp } => {
+                out.copy_from_slice(input);
+                add(&values[*other], *clamp, out);
+            }
+            Self::MaxPool { windows } => max_pool(&windows.with_batch(n), input, out, None),
+            Self::AveragePool { pixels, channels } => average_pool(*pixels, *channels, input, out),
         }
     }
+}
+
+/// Weight and bias of a convolution, what follows it folded in. `specs` begin with the weight's.
+fn convolution(follow: Follow, specs: &[ParameterSpec], weights: &mut Weights) -> Result<[Vec<f32>; 2]> {
+    let mut take = |spec: &ParameterSpec| Ok(spec.order.into_memory(weights.take(&spec.name, &spec.shape)?));
+    let mut weight = take(&specs[0])?;
+    let Follow::Folded(epsilon) = follow else {
+        return Ok([weight, take(&specs[1])?]);
+    };
+    let folded = specs[0].name.replace(".weight", ".bias");
+    if weights.shape(&folded).is_some() {
+        return Ok([weight, weights.take(&folded, &specs[1].shape)?]);
+    }
+    let mut take = |at: usize| weights.take(&specs[at].name, &specs[at].shape);
+    let [gamma, beta, mean, variance] = [take(1)?, take(2)?, take(3)?, take(4)?];
+    let norm = BatchNorm { gamma: &gamma, beta: &beta, mean: &mean, variance: &variance, epsilon };
+    let mut bias = vec![0.0; gamma.len()];
+    fold(&norm, &mut weight, &mut bias);
+    Ok([weight, bias])
 }
 
 impl Factor {
@@ -145,23 +203,45 @@ impl Factor {
         bias: Vec<f32>,
         [inputs, outputs]: [usize; 2],
         weights: &mut Weights,
+        int8: bool,
     ) -> Result<Vec<Self>> {
         let [u, v] = ["u", "v"].map(|factor| format!("{}.{factor}", spec.name));
-        let Some(&[rank, ..]) = weights.shape(&v) else {
-            let weight = spec.order.into_memory(weights.take(&spec.name, &spec.shape)?);
-            return Ok(vec![Self { inputs, outputs, weight, bias }]);
-        };
         let Order::Dense { channels, pixels, .. } = spec.order else { unreachable!("a dense layer's own order") };
-        let right = Order::Dense { outputs: rank, channels, pixels }.into_memory(weights.take(&v, &[rank, inputs])?);
-        let left = Order::Dense { outputs, channels: rank, pixels: 1 }.into_memory(weights.take(&u, &[outputs, rank])?);
+        let Some(&[rank, ..]) = weights.shape(&v) else {
+            let weight = weights.take(&spec.name, &spec.shape)?;
+            return Ok(vec![Self::new([outputs, channels, pixels], weight, bias, int8)]);
+        };
+        let (right, left) = (weights.take(&v, &[rank, inputs])?, weights.take(&u, &[outputs, rank])?);
         Ok(vec![
-            Self { inputs, outputs: rank, weight: right, bias: vec![0.0; rank] },
-            Self { inputs: rank, outputs, weight: left, bias },
+            Self::new([rank, channels, pixels], right, vec![0.0; rank], int8),
+            // What the right factor gives has signs.
+            Self::new([outputs, rank, 1], left, bias, false),
         ])
     }
 
+    /// From a weight `[outputs, channels, pixels]` as a file has it.
+    fn new([outputs, channels, pixels]: [usize; 3], weight: Vec<f32>, bias: Vec<f32>, int8: bool) -> Self {
+        let inputs = channels * pixels;
+        if int8 {
+            let mut rows = vec![0.0; weight.len()];
+            transpose(&weight, [channels, pixels], &mut rows);
+            return Self::Int8 { outputs, layer: QuantizedDense::new(&rows, &bias) };
+        }
+        Self::Float { inputs, outputs, weight: Order::Dense { outputs, channels, pixels }.into_memory(weight), bias }
+    }
+
+    fn outputs(&self) -> usize {
+        let (Self::Float { outputs, .. } | Self::Int8 { outputs, .. }) = self;
+        *outputs
+    }
+
     fn run(&self, n: usize, input: &[f32], out: &mut [f32]) {
-        let g = DenseGeometry { batch: n, inputs: self.inputs, outputs: self.outputs };
-        dense::forward(&g, input, &self.weight, &self.bias, out);
+        match self {
+            Self::Float { inputs, outputs, weight, bias } => {
+                let g = DenseGeometry { batch: n, inputs: *inputs, outputs: *outputs };
+                dense::forward(&g, input, weight, bias, out);
+            }
+            Self::Int8 { layer, .. } => layer.forward(n, input, out),
+        }
     }
 }

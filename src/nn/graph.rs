@@ -2,7 +2,9 @@
 
 use super::parameter::{Initial, Order, ParameterSpec};
 use crate::error::{Error, Result};
+use crate::kernels::clamp::Clamp;
 use crate::kernels::conv2d::Conv2dGeometry;
+use crate::kernels::windows::{Padding, Windows};
 
 /// What follows a layer's sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,16 +13,37 @@ pub enum Activation {
     Linear,
     /// `max(0, x)`.
     Relu,
+    /// `min(max(0, x), 6)`.
+    Relu6,
+}
+
+impl Activation {
+    pub(super) fn clamp(self) -> Clamp {
+        match self {
+            Self::Linear => Clamp::NONE,
+            Self::Relu => Clamp::RELU,
+            Self::Relu6 => Clamp::RELU6,
+        }
+    }
 }
 
 /// The output of a layer, or the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value(pub(super) usize);
 
-/// A convolution with bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv2d {
-    /// Channels of the output.
+/// A batch normalisation that follows a convolution, with its name in weights files.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm<'a> {
+    /// Name, such as `layer1.0.bn1`.
+    pub name: &'a str,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// A convolution: with a batch normalisation and no bias, or with a bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2d<'a> {
+    /// Channels of the output; a depthwise convolution has those of its input.
     pub filters: usize,
     /// Rows and columns of the kernel.
     pub kernel: usize,
@@ -29,32 +52,48 @@ pub struct Conv2d {
     /// Zeros around the input.
     pub padding: usize,
     /// What follows the sum.
+    pub norm: Option<Norm<'a>>,
+    /// What follows that.
     pub activation: Activation,
 }
 
-impl Conv2d {
-    /// Without padding, stride 1, with a rectifier: the layer of the first convolutional networks.
+impl Conv2d<'_> {
+    /// Without padding, stride 1, with a bias and a rectifier: the layer of the first convolutional networks.
     pub fn valid(filters: usize, kernel: usize) -> Self {
-        Self { filters, kernel, stride: 1, padding: 0, activation: Activation::Relu }
+        Self { filters, kernel, stride: 1, padding: 0, norm: None, activation: Activation::Relu }
     }
 }
 
-/// What a layer does.
+/// What a layer does. `at` is the place of its weight among the graph's parameters. What follows it there is the bias,
+/// or, where `norm` gives an epsilon, gamma, beta, running mean and running variance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Op {
-    Conv2d {
-        geometry: Conv2dGeometry,
-        activation: Activation,
-    },
-    /// Square windows side by side.
-    MaxPool2d {
-        window: usize,
-    },
+    Conv2d { geometry: Conv2dGeometry, norm: Option<f32>, activation: Activation, at: usize },
+    Depthwise { windows: Windows, norm: Option<f32>, activation: Activation, at: usize },
+    Dense { activation: Activation, at: usize },
+    Add { other: Value, activation: Activation },
+    MaxPool2d { windows: Windows },
+    AveragePool,
     Flatten,
     Dropout,
-    Dense {
-        activation: Activation,
-    },
+}
+
+impl Op {
+    /// How many parameters the layer has, and where they begin.
+    fn parameters(self) -> std::ops::Range<usize> {
+        match self {
+            Self::Conv2d { norm: Some(_), at, .. } | Self::Depthwise { norm: Some(_), at, .. } => at..at + 5,
+            Self::Conv2d { at, .. } | Self::Depthwise { at, .. } | Self::Dense { at, .. } => at..at + 2,
+            _ => 0..0,
+        }
+    }
+}
+
+impl Op {
+    /// Whether it pools windows of 2×2 side by side.
+    pub fn pools_in_fours(self) -> bool {
+        matches!(self, Self::MaxPool2d { windows } if windows.side_by_side(2))
+    }
 }
 
 /// A layer of a [`Graph`].
@@ -65,8 +104,13 @@ pub(super) struct Layer {
     pub input: Value,
     /// `[h, w, c]`; a row of values is `[1, 1, c]`.
     pub output: [usize; 3],
-    /// Place of the weight among the graph's parameters, the bias being the next; none for layers without.
-    pub weight: Option<usize>,
+}
+
+impl Layer {
+    /// Whether the layer reads `value`.
+    pub fn reads(&self, value: Value) -> bool {
+        self.input == value || matches!(self.op, Op::Add { other, .. } if other == value)
+    }
 }
 
 /// One line of a layer table, as Keras prints it.
@@ -101,46 +145,84 @@ impl Graph {
         Value(0)
     }
 
-    /// Weight `[filters, c, kernel, kernel]` and bias `[filters]`, called `name.weight` and `name.bias`.
+    /// Weight `[filters, c, kernel, kernel]`, called `name.weight`, and `name.bias` or what the normalisation has.
     ///
     /// # Errors
     /// [`Error::Config`] when the kernel is larger than what it slides over.
-    pub fn conv2d(&mut self, name: &str, input: Value, layer: Conv2d) -> Result<Value> {
+    pub fn conv2d(&mut self, name: &str, input: Value, layer: Conv2d<'_>) -> Result<Value> {
         let [height, width, channels] = self.shape(input);
-        let Conv2d { filters, kernel, stride, padding, activation } = layer;
-        let weight = [filters, channels, kernel, kernel];
-        let geometry = Conv2dGeometry::padded([1, channels, height, width], weight, stride, padding);
+        let Conv2d { filters, kernel, stride, padding, norm, activation } = layer;
+        let shape = [filters, channels, kernel, kernel];
+        let geometry = Conv2dGeometry::padded([1, channels, height, width], shape, stride, padding);
         let geometry = geometry.ok_or_else(|| too_small(self.input))?;
         let area = kernel * kernel;
         let order = Order::Kernel { outputs: filters, inputs: channels, taps: area };
-        let parameter = self.weight_and_bias(name, weight.into(), [channels * area, filters * area], order);
+        let at = self.weights(name, shape.into(), [channels * area, filters * area], order, norm);
         let output = [geometry.out_height(), geometry.out_width(), filters];
-        Ok(self.push(name, Op::Conv2d { geometry, activation }, input, output, Some(parameter)))
+        let op = Op::Conv2d { geometry, norm: norm.map(|norm| norm.epsilon), activation, at };
+        Ok(self.push(name, op, input, output))
     }
 
-    /// The maximum of each square of `window` pixels; what does not fill one is left out.
+    /// A convolution of each channel by itself: weight `[c, 1, kernel, kernel]`, else as [`conv2d`](Self::conv2d).
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the kernel is larger than what it slides over.
+    pub fn depthwise(&mut self, name: &str, input: Value, layer: Conv2d<'_>) -> Result<Value> {
+        let [height, width, channels] = self.shape(input);
+        let Conv2d { kernel, stride, padding, norm, activation, .. } = layer;
+        let windows = Windows::new([1, height, width, channels], [kernel; 2], stride, Padding::even(padding));
+        let windows = windows.ok_or_else(|| too_small(self.input))?;
+        let area = kernel * kernel;
+        let order = Order::Kernel { outputs: channels, inputs: 1, taps: area };
+        let at = self.weights(name, vec![channels, 1, kernel, kernel], [area, area], order, norm);
+        let output = [windows.out_height(), windows.out_width(), channels];
+        let op = Op::Depthwise { windows, norm: norm.map(|norm| norm.epsilon), activation, at };
+        Ok(self.push(name, op, input, output))
+    }
+
+    /// The sum of two values of the same shape.
+    ///
+    /// # Panics
+    /// When the shapes differ: that is a mistake in the network's description.
+    pub fn add(&mut self, name: &str, [input, other]: [Value; 2], activation: Activation) -> Value {
+        let output = self.shape(input);
+        assert_eq!(output, self.shape(other), "{name} adds values of different shapes");
+        self.push(name, Op::Add { other, activation }, input, output)
+    }
+
+    /// The maximum of each square of `window` pixels, `stride` apart; `padding` around the image never wins.
     ///
     /// # Errors
     /// [`Error::Config`] when not even one window fits.
-    pub fn max_pool2d(&mut self, name: &str, input: Value, window: usize) -> Result<Value> {
+    pub fn max_pool2d(
+        &mut self,
+        name: &str,
+        input: Value,
+        window: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Value> {
         let [height, width, channels] = self.shape(input);
-        if height < window || width < window {
-            return Err(too_small(self.input));
-        }
-        let output = [height / window, width / window, channels];
-        Ok(self.push(name, Op::MaxPool2d { window }, input, output, None))
+        let windows = Windows::new([1, height, width, channels], [window; 2], stride, Padding::even(padding));
+        let windows = windows.ok_or_else(|| too_small(self.input))?;
+        let output = [windows.out_height(), windows.out_width(), channels];
+        Ok(self.push(name, Op::MaxPool2d { windows }, input, output))
+    }
+
+    /// The mean of each channel over the whole image.
+    pub fn average_pool(&mut self, name: &str, input: Value) -> Value {
+        let [_, _, channels] = self.shape(input);
+        self.push(name, Op::AveragePool, input, [1, 1, channels])
     }
 
     /// All values of an image in one row.
     pub fn flatten(&mut self, name: &str, input: Value) -> Value {
-        let output = self.shape(input);
-        self.push(name, Op::Flatten, input, output, None)
+        self.push(name, Op::Flatten, input, self.shape(input))
     }
 
     /// Drops a share of the values while training, which the training run decides on.
     pub fn dropout(&mut self, name: &str, input: Value) -> Value {
-        let output = self.shape(input);
-        self.push(name, Op::Dropout, input, output, None)
+        self.push(name, Op::Dropout, input, self.shape(input))
     }
 
     /// Weight `[outputs, inputs]` and bias `[outputs]`, called `name.weight` and `name.bias`.
@@ -150,26 +232,40 @@ impl Graph {
         let [height, width, channels] = self.shape(input);
         let inputs = height * width * channels;
         let order = Order::Dense { outputs, channels, pixels: height * width };
-        let parameter = self.weight_and_bias(name, vec![outputs, inputs], [inputs, outputs], order);
-        self.push(name, Op::Dense { activation }, input, [1, 1, outputs], Some(parameter))
+        let at = self.weights(name, vec![outputs, inputs], [inputs, outputs], order, None);
+        self.push(name, Op::Dense { activation, at }, input, [1, 1, outputs])
     }
 
-    fn push(&mut self, name: &str, op: Op, input: Value, output: [usize; 3], weight: Option<usize>) -> Value {
-        self.layers.push(Layer { name: name.to_owned(), op, input, output, weight });
+    fn push(&mut self, name: &str, op: Op, input: Value, output: [usize; 3]) -> Value {
+        self.layers.push(Layer { name: name.to_owned(), op, input, output });
         Value(self.layers.len())
     }
 
-    fn weight_and_bias(&mut self, name: &str, shape: Vec<usize>, fans: [usize; 2], order: Order) -> usize {
-        let bias = ParameterSpec {
-            name: format!("{name}.bias"),
-            shape: vec![shape[0]],
-            initial: Initial::Zeros,
-            order: Order::Same,
-        };
+    /// A weight and what goes with it; returns its place.
+    fn weights(
+        &mut self,
+        name: &str,
+        shape: Vec<usize>,
+        fans: [usize; 2],
+        order: Order,
+        norm: Option<Norm<'_>>,
+    ) -> usize {
+        let (at, outputs) = (self.parameters.len(), shape[0]);
         let initial = Initial::glorot_uniform(fans);
-        self.parameters.push(ParameterSpec { name: format!("{name}.weight"), shape, initial, order });
-        self.parameters.push(bias);
-        self.parameters.len() - 2
+        self.parameters.push(ParameterSpec { name: format!("{name}.weight"), shape, initial, order, trained: true });
+        let mut vector = |name: String, initial, trained| {
+            self.parameters.push(ParameterSpec { name, shape: vec![outputs], initial, order: Order::Same, trained });
+        };
+        match norm {
+            None => vector(format!("{name}.bias"), Initial::Zeros, true),
+            Some(Norm { name, .. }) => {
+                vector(format!("{name}.weight"), Initial::Ones, true);
+                vector(format!("{name}.bias"), Initial::Zeros, true);
+                vector(format!("{name}.running_mean"), Initial::Zeros, false);
+                vector(format!("{name}.running_var"), Initial::Ones, false);
+            }
+        }
+        at
     }
 
     /// Dimensions of one image's `value`, `[h, w, c]`.
@@ -204,26 +300,30 @@ impl Graph {
         layers
             .map(|(i, layer)| {
                 let [height, width, channels] = layer.output;
-                let row = matches!(layer.op, Op::Flatten | Op::Dense { .. });
+                let row = matches!(layer.op, Op::Flatten | Op::AveragePool | Op::Dense { .. });
                 let activated = |kind: &str, activation| match activation {
                     Activation::Relu => format!("{kind}, ReLU"),
+                    Activation::Relu6 => format!("{kind}, ReLU6"),
                     Activation::Linear if i + 1 == self.layers.len() => format!("{kind}, softmax"),
                     Activation::Linear => kind.to_owned(),
                 };
                 let kind = match layer.op {
-                    Op::Conv2d { activation, .. } => activated("Conv2d", activation),
+                    Op::Conv2d { activation, norm: None, .. } => activated("Conv2d", activation),
+                    Op::Conv2d { activation, .. } => activated("Conv2d, BatchNorm", activation),
+                    Op::Depthwise { activation, norm: None, .. } => activated("DepthwiseConv2d", activation),
+                    Op::Depthwise { activation, .. } => activated("DepthwiseConv2d, BatchNorm", activation),
+                    Op::Dense { activation, .. } => activated("Dense", activation),
+                    Op::Add { activation, .. } => activated("Add", activation),
                     Op::MaxPool2d { .. } => "MaxPool2d".to_owned(),
+                    Op::AveragePool => "GlobalAveragePool2d".to_owned(),
                     Op::Flatten => "Flatten".to_owned(),
                     Op::Dropout => "Dropout".to_owned(),
-                    Op::Dense { activation } => activated("Dense", activation),
                 };
                 LayerSummary {
                     name: layer.name.clone(),
                     kind,
                     output: if row { vec![height * width * channels] } else { vec![channels, height, width] },
-                    parameters: layer
-                        .weight
-                        .map_or(0, |at| self.parameters[at..at + 2].iter().map(ParameterSpec::len).sum()),
+                    parameters: self.parameters[layer.op.parameters()].iter().map(ParameterSpec::len).sum(),
                 }
             })
             .collect()

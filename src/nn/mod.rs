@@ -14,8 +14,8 @@ mod training;
 mod weights;
 
 pub use dropout::Dropout;
-pub use frozen::Frozen;
-pub use graph::{Activation, Conv2d, Graph, LayerSummary, Value};
+pub use frozen::{Frozen, Precision};
+pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
 pub use weights::{Tensor, Weights};

@@ -17,6 +17,8 @@ pub struct ParameterSpec {
     pub initial: Initial,
     /// How the kernels want it.
     pub order: Order,
+    /// Whether a gradient moves it; running statistics move by themselves.
+    pub trained: bool,
 }
 
 /// Values before the first step.
@@ -24,6 +26,8 @@ pub struct ParameterSpec {
 pub enum Initial {
     /// All zero.
     Zeros,
+    /// All one.
+    Ones,
     /// Uniform on `±bound`.
     Uniform {
         /// The largest magnitude.
@@ -136,6 +140,7 @@ impl ParameterSpec {
     pub fn draw(&self, seed: u64) -> Vec<f32> {
         match self.initial {
             Initial::Zeros => vec![0.0; self.len()],
+            Initial::Ones => vec![1.0; self.len()],
             Initial::Uniform { bound } => {
                 let mut hash = Sha256::new();
                 hash.update(seed.to_le_bytes());
@@ -176,6 +181,7 @@ mod tests {
             shape: vec![8],
             initial: Initial::Uniform { bound: 1.0 },
             order: Order::Same,
+            trained: true,
         };
         assert_eq!(spec("a").draw(1), spec("a").draw(1));
         assert_ne!(spec("a").draw(1), spec("b").draw(1));

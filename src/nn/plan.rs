@@ -1,7 +1,12 @@
 //! From the layers of a graph to the steps that are run: what can be done in one pass is.
+//!
+//! In use a normalisation is folded into the convolution before it, and a sum is made where one of its convolutions ends;
+//! in training both are steps of their own, as their gradients need what lies between.
 
 use super::graph::{Activation, Graph, Op, Value};
+use crate::kernels::clamp::Clamp;
 use crate::kernels::conv2d::Conv2dGeometry;
+use crate::kernels::windows::Windows;
 
 /// One pass of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,23 +18,71 @@ pub(super) struct Step {
     pub output: usize,
 }
 
-/// What a step does. `weight` is the place of its weight among the parameters; the bias is the next.
+impl Step {
+    /// Whether the step reads the value at `place`.
+    pub fn reads(&self, place: usize) -> bool {
+        let second = match self.action {
+            Action::Conv2d { residual, .. } => residual,
+            Action::Add { other, .. } => Some(other),
+            _ => None,
+        };
+        self.input == place || second == Some(place)
+    }
+}
+
+/// What a step does. `at` is the place of its first parameter: a weight, with the bias after it; a weight without a bias
+/// but with a normalisation's four where `norm` gives its epsilon; or those four alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Action {
-    /// With a rectifier and 2×2 pooling in the same pass where `pooled`.
+    /// With 2×2 pooling in the same pass where `pooled`, or with another value added to the sums.
     Conv2d {
         geometry: Conv2dGeometry,
-        rectify: bool,
+        follow: Follow,
         pooled: bool,
-        weight: usize,
+        residual: Option<usize>,
+        clamp: Clamp,
+        at: usize,
+    },
+    Depthwise {
+        windows: Windows,
+        follow: Follow,
+        clamp: Clamp,
+        at: usize,
+    },
+    Norm {
+        channels: usize,
+        epsilon: f32,
+        clamp: Clamp,
+        at: usize,
     },
     Dense {
         inputs: usize,
         outputs: usize,
-        rectify: bool,
-        weight: usize,
+        clamp: Clamp,
+        at: usize,
+    },
+    Add {
+        other: usize,
+        clamp: Clamp,
+    },
+    MaxPool {
+        windows: Windows,
+    },
+    AveragePool {
+        pixels: usize,
+        channels: usize,
     },
     Dropout,
+}
+
+/// What comes after a convolution's weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Follow {
+    Bias,
+    /// A normalisation with this epsilon, to be folded into the weight.
+    Folded(f32),
+    /// A step of its own.
+    Nothing,
 }
 
 /// Steps in order, and where their values lie.
@@ -44,45 +97,131 @@ impl Plan {
     /// The steps of `graph`, those that only training takes where `training`.
     pub fn new(graph: &Graph, training: bool) -> Self {
         let layers = graph.layers();
-        let len = |value: usize| graph.shape(Value(value)).iter().product::<usize>();
+        let len = |value: Value| graph.shape(value).iter().product::<usize>();
         let mut plan = Self { steps: Vec::new(), lens: vec![0; layers.len() + 1] };
-        plan.lens[0] = len(0);
+        plan.lens[0] = len(graph.image());
         // Where each value really lies: a flattened image is the image itself.
         let mut places: Vec<usize> = vec![0];
         for (i, layer) in layers.iter().enumerate() {
             let (input, value) = (places[layer.input.0], Value(i + 1));
-            let rectify = |activation| activation == Activation::Relu;
-            let (action, output) = match (layer.op, layer.weight) {
-                (Op::Conv2d { geometry, activation }, Some(weight)) => {
-                    let pooled = rectify(activation) && pools_next(graph, value);
-                    let action = Action::Conv2d { geometry, rectify: rectify(activation), pooled, weight };
-                    (action, i + 1 + usize::from(pooled))
-                }
-                (Op::Dense { activation }, Some(weight)) => {
-                    let (inputs, outputs) = (len(layer.input.0), len(i + 1));
-                    (Action::Dense { inputs, outputs, rectify: rectify(activation), weight }, i + 1)
-                }
-                (Op::MaxPool2d { .. }, _) if input == i + 1 => {
-                    // Done by the convolution.
-                    places.push(input);
-                    continue;
-                }
-                (Op::Dropout, _) if training => (Action::Dropout, i + 1),
-                _ => {
-                    places.push(input);
-                    continue;
-                }
+            let follow = |norm: Option<f32>| match norm {
+                None => Follow::Bias,
+                Some(_) if training => Follow::Nothing,
+                Some(epsilon) => Follow::Folded(epsilon),
             };
-            plan.steps.push(Step { action, input, output });
-            plan.lens[output] = len(output);
-            places.push(output);
+            let place = match layer.op {
+                Op::Conv2d { geometry, norm, activation, at } => {
+                    let (follow, clamp) = (follow(norm), activation.clamp());
+                    let pooled = norm.is_none() && activation == Activation::Relu && pools_next(graph, value);
+                    let residual = None;
+                    let action = |clamp| Action::Conv2d { geometry, follow, pooled, residual, clamp, at };
+                    match (follow, norm) {
+                        (Follow::Nothing, Some(epsilon)) => {
+                            plan.convolve_and_normalise(action(Clamp::NONE), (epsilon, clamp, at), input, value, graph)
+                        }
+                        _ => plan.push(action(clamp), input, value.0 + usize::from(pooled), graph),
+                    }
+                }
+                Op::Depthwise { windows, norm, activation, at } => {
+                    let (follow, clamp) = (follow(norm), activation.clamp());
+                    let action = |clamp| Action::Depthwise { windows, follow, clamp, at };
+                    match (follow, norm) {
+                        (Follow::Nothing, Some(epsilon)) => {
+                            plan.convolve_and_normalise(action(Clamp::NONE), (epsilon, clamp, at), input, value, graph)
+                        }
+                        _ => plan.push(action(clamp), input, value.0, graph),
+                    }
+                }
+                Op::Dense { activation, at } => {
+                    let (inputs, outputs) = (len(layer.input), len(value));
+                    let action = Action::Dense { inputs, outputs, clamp: activation.clamp(), at };
+                    plan.push(action, input, value.0, graph)
+                }
+                Op::Add { other, activation } => {
+                    let clamp = activation.clamp();
+                    let ends = [layer.input, other].map(|end| (places[end.0], readers(graph, end)));
+                    let fused = if training { None } else { plan.add_to_convolution(ends, clamp, value.0) };
+                    match fused {
+                        Some(place) => place,
+                        None => plan.push(Action::Add { other: places[other.0], clamp }, input, value.0, graph),
+                    }
+                }
+                // Done by the convolution.
+                Op::MaxPool2d { .. } if input == value.0 => input,
+                Op::MaxPool2d { windows } => plan.push(Action::MaxPool { windows }, input, value.0, graph),
+                Op::AveragePool => {
+                    let [height, width, channels] = graph.shape(layer.input);
+                    plan.push(Action::AveragePool { pixels: height * width, channels }, input, value.0, graph)
+                }
+                Op::Dropout if training => plan.push(Action::Dropout, input, value.0, graph),
+                Op::Flatten | Op::Dropout => input,
+            };
+            places.push(place);
         }
         plan
     }
+
+    /// Whether the value at `place` has no negative numbers.
+    pub fn is_rectified(&self, place: usize) -> bool {
+        self.steps.iter().find(|step| step.output == place).is_some_and(|step| match step.action {
+            Action::Conv2d { pooled: true, .. } => true,
+            Action::Conv2d { clamp, .. }
+            | Action::Depthwise { clamp, .. }
+            | Action::Norm { clamp, .. }
+            | Action::Dense { clamp, .. }
+            | Action::Add { clamp, .. } => clamp.low >= 0.0,
+            Action::MaxPool { .. } | Action::AveragePool { .. } | Action::Dropout => self.is_rectified(step.input),
+        })
+    }
+
+    fn push(&mut self, action: Action, input: usize, output: usize, graph: &Graph) -> usize {
+        self.steps.push(Step { action, input, output });
+        self.lens[output] = graph.shape(Value(output)).iter().product();
+        output
+    }
+
+    /// Two steps with a value of their own between them.
+    fn convolve_and_normalise(
+        &mut self,
+        convolution: Action,
+        (epsilon, clamp, at): (f32, Clamp, usize),
+        input: usize,
+        value: Value,
+        graph: &Graph,
+    ) -> usize {
+        let [height, width, channels] = graph.shape(value);
+        let between = self.lens.len();
+        self.lens.push(height * width * channels);
+        self.steps.push(Step { action: convolution, input, output: between });
+        self.push(Action::Norm { channels, epsilon, clamp, at: at + 1 }, between, value.0, graph)
+    }
+
+    /// Lets the last step, where it is a convolution that only this sum reads, add the sum's other value.
+    fn add_to_convolution(&mut self, ends: [(usize, usize); 2], sum: Clamp, output: usize) -> Option<usize> {
+        let last = self.steps.last_mut()?;
+        let [(a, of_a), (b, of_b)] = ends;
+        let (other, readers) = if last.output == a { (b, of_a) } else { (a, of_b) };
+        match &mut last.action {
+            Action::Conv2d { residual, clamp, pooled: false, .. }
+                if [a, b].contains(&last.output) && a != b && readers == 1 && *clamp == Clamp::NONE =>
+            {
+                (*residual, *clamp) = (Some(other), sum);
+                self.lens[output] = std::mem::take(&mut self.lens[last.output]);
+                last.output = output;
+                Some(output)
+            }
+            _ => None,
+        }
+    }
 }
 
-/// Whether the layer after `value` pools it in 2×2 windows, and nothing else reads it.
+/// How many layers read `value`.
+fn readers(graph: &Graph, value: Value) -> usize {
+    graph.layers().iter().filter(|layer| layer.reads(value)).count()
+}
+
+/// Whether the layer after `value` pools it in 2×2 windows side by side, and nothing else reads it.
 fn pools_next(graph: &Graph, value: Value) -> bool {
-    let readers: Vec<_> = graph.layers().iter().enumerate().filter(|(_, layer)| layer.input == value).collect();
-    matches!(readers[..], [(at, layer)] if at == value.0 && layer.op == Op::MaxPool2d { window: 2 })
+    let next = graph.layers().get(value.0);
+    readers(graph, value) == 1 && next.is_some_and(|next| next.input == value && next.op.pools_in_fours())
 }

@@ -3,17 +3,25 @@
 //! Activations and gradients stay in buffers that every step uses again. No gradient of a large weight ever exists as a
 //! whole, see [`dense::backward`].
 
+use std::borrow::Cow;
+
 use super::dropout::Dropout;
 use super::graph::Graph;
 use super::parameter::ParameterSpec;
-use super::plan::{Action, Plan, Step};
+use super::plan::{Action, Follow, Plan, Step};
 use super::weights::{Tensor, Weights};
 use crate::error::Result;
+use crate::kernels::batch_norm::{BatchNorm, Statistics, batch_norm, batch_norm_grad};
+use crate::kernels::clamp::{Clamp, add};
 use crate::kernels::conv2d::{self, GradSource, Prepared};
 use crate::kernels::dense::{self, DenseGeometry};
+use crate::kernels::depthwise::{depthwise, depthwise_grad_input, depthwise_grad_weight};
 use crate::kernels::layout::transpose;
-use crate::kernels::relu::{relu, relu_grad};
+use crate::kernels::pool::{average_pool, average_pool_grad, max_pool, max_pool_grad};
 use crate::kernels::update::{Parameter, Update};
+
+/// Share of a batch's statistics in the running ones, PyTorch's default.
+const MOMENTUM: f32 = 0.1;
 
 /// See the head of this file.
 pub struct Training {
@@ -28,7 +36,8 @@ pub struct Training {
     /// One for each value of the plan.
     values: Vec<Vec<f32>>,
     gradients: Vec<Vec<f32>>,
-    /// What a value's step needs on the way back: which value of each window won, which activations stayed.
+    /// What a value's step needs on the way back: which value of each window won, which activations stayed, mean and
+    /// variance of the batch.
     marks: Vec<Vec<f32>>,
 }
 
@@ -80,26 +89,48 @@ impl Training {
             let mut out = std::mem::take(&mut self.values[step.output]);
             out.resize(n * self.plan.lens[step.output], 0.0);
             let (input, marks) = (&self.values[step.input], &mut self.marks[step.output]);
+            let parameters = &mut self.parameters;
             match step.action {
-                Action::Conv2d { geometry, rectify, pooled, weight } => {
+                Action::Conv2d { geometry, follow, pooled, clamp, at, .. } => {
                     let g = geometry.with_batch(n);
-                    let [weight, bias] = [&self.parameters[weight], &self.parameters[weight + 1]];
-                    let prepared = Prepared::exact(&g, &weight.values, &bias.values);
+                    let bias = bias(parameters, follow, at, g.out_channels);
+                    let prepared = Prepared::exact(&g, &parameters[at].values, &bias);
                     if pooled {
                         marks.resize(out.len(), 0.0);
                         prepared.forward_pooled(&g, input, &mut out, Some(marks));
                     } else {
-                        prepared.forward(&g, input, rectify, &mut out);
+                        prepared.forward(&g, input, (None, clamp), &mut out);
                     }
                 }
-                Action::Dense { inputs, outputs, rectify, weight } => {
+                Action::Depthwise { windows, follow, clamp, at } => {
+                    let bias = bias(parameters, follow, at, windows.channels);
+                    depthwise(&windows.with_batch(n), input, &parameters[at].values, &bias, clamp, &mut out);
+                }
+                Action::Norm { channels, epsilon, clamp, at } => {
+                    if dropout.is_some() {
+                        let batch = Statistics::of(channels, input);
+                        let [mean, variance] = pair(parameters, at + 2);
+                        batch.update(MOMENTUM, &mut mean.values, &mut variance.values);
+                        *marks = [batch.mean, batch.variance].concat();
+                    } else {
+                        *marks = [at + 2, at + 3].map(|at| parameters[at].values.as_slice()).concat();
+                    }
+                    batch_norm(&norm(parameters, at, marks, epsilon), input, clamp, &mut out);
+                }
+                Action::Dense { inputs, outputs, clamp, at } => {
                     let g = DenseGeometry { batch: n, inputs, outputs };
-                    let [weight, bias] = [&self.parameters[weight], &self.parameters[weight + 1]];
-                    dense::forward(&g, input, &weight.values, &bias.values, &mut out);
-                    if rectify {
-                        relu(&mut out);
-                    }
+                    dense::forward(&g, input, &parameters[at].values, &parameters[at + 1].values, &mut out);
+                    clamp.apply(&mut out);
                 }
+                Action::Add { other, clamp } => {
+                    out.copy_from_slice(input);
+                    add(&self.values[other], clamp, &mut out);
+                }
+                Action::MaxPool { windows } => {
+                    marks.resize(out.len(), 0.0);
+                    max_pool(&windows.with_batch(n), input, &mut out, Some(marks));
+                }
+                Action::AveragePool { pixels, channels } => average_pool(pixels, channels, input, &mut out),
                 Action::Dropout => {
                     out.copy_from_slice(input);
                     marks.clear();
@@ -125,7 +156,8 @@ impl Training {
         self.gradients[last].clear();
         self.gradients[last].extend_from_slice(grad);
         let rules: Vec<Update> = self.specs.iter().map(rule).collect();
-        for (parameter, rule) in self.parameters.iter_mut().zip(&rules) {
+        let trained = self.parameters.iter_mut().zip(&self.specs).filter(|(_, spec)| spec.trained).map(|(p, _)| p);
+        for (parameter, rule) in trained.zip(&rules) {
             parameter.slots.resize_with(rule.slots(), Vec::new);
             parameter.slots.iter_mut().for_each(|slot| slot.resize(parameter.values.len(), 0.0));
         }
@@ -143,12 +175,20 @@ impl Training {
             grad_input.resize(self.values[step.input].len(), 0.0);
             // Nobody asks for the gradient of the images.
             self.back(step, &rules, &mut grad, (step.input > 0).then_some(&mut grad_input));
-            self.gradients[step.output] = grad;
             if again {
-                self.gradients[step.input].iter_mut().zip(&grad_input).for_each(|(sum, v)| *sum += v);
+                add(&grad_input, Clamp::NONE, &mut self.gradients[step.input]);
             } else {
                 self.gradients[step.input] = grad_input;
             }
+            if let Action::Add { other, .. } = step.action {
+                if std::mem::replace(&mut reached[other], true) {
+                    add(&grad, Clamp::NONE, &mut self.gradients[other]);
+                } else {
+                    self.gradients[other].clear();
+                    self.gradients[other].extend_from_slice(&grad);
+                }
+            }
+            self.gradients[step.output] = grad;
         }
     }
 
@@ -165,30 +205,65 @@ impl Training {
         gradients
     }
 
+    /// One step back. `grad`, that of the step's output, becomes that of its sums.
     fn back(&mut self, step: Step, rules: &[Update], grad: &mut [f32], grad_input: Option<&mut Vec<f32>>) {
         let (input, output, marks) = (&self.values[step.input], &self.values[step.output], &self.marks[step.output]);
         let grad_input = grad_input.map(Vec::as_mut_slice);
+        let parameters = &mut self.parameters;
         match step.action {
-            Action::Conv2d { geometry, rectify, pooled, weight: at } => {
+            Action::Conv2d { geometry, follow, pooled, clamp, at, .. } => {
                 let g = geometry.with_batch(self.n);
-                if rectify && !pooled {
-                    relu_grad(output, grad);
-                }
-                let source = if pooled { GradSource::Pooled(grad, marks) } else { GradSource::Plain(grad) };
-                let [weight, bias] = pair(&mut self.parameters, at);
-                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.values.len()], vec![0.0; bias.values.len()]);
-                let delivered = (grad_weight.as_mut_slice(), grad_bias.as_mut_slice());
-                conv2d::backward(&g, (input, &weight.values), source, delivered, grad_input);
-                rules[at].apply(weight, &grad_weight);
-                rules[at + 1].apply(bias, &grad_bias);
+                let source = if pooled {
+                    GradSource::Pooled(grad, marks)
+                } else {
+                    clamp.gradient(output, grad);
+                    GradSource::Plain(grad)
+                };
+                let weight = &parameters[at].values;
+                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.out_channels]);
+                conv2d::backward(&g, (input, weight), source, (&mut grad_weight, &mut grad_bias), grad_input);
+                deliver(parameters, rules, follow, at, [&grad_weight, &grad_bias]);
             }
-            Action::Dense { inputs, outputs, rectify, weight: at } => {
-                let g = DenseGeometry { batch: self.n, inputs, outputs };
-                if rectify {
-                    relu_grad(output, grad);
+            Action::Depthwise { windows, follow, clamp, at } => {
+                let g = windows.with_batch(self.n);
+                clamp.gradient(output, grad);
+                let weight = &parameters[at].values;
+                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.channels]);
+                depthwise_grad_weight(&g, input, grad, &mut grad_weight, &mut grad_bias);
+                if let Some(grad_input) = grad_input {
+                    depthwise_grad_input(&g, weight, grad, grad_input);
                 }
+                deliver(parameters, rules, follow, at, [&grad_weight, &grad_bias]);
+            }
+            Action::Norm { channels, epsilon, clamp, at } => {
+                clamp.gradient(output, grad);
+                let (mut grad_gamma, mut grad_beta) = (vec![0.0; channels], vec![0.0; channels]);
+                let grad_input = grad_input.expect("a convolution lies before every normalisation");
+                let norm = norm(parameters, at, marks, epsilon);
+                batch_norm_grad(&norm, (input, grad), (&mut grad_gamma, &mut grad_beta), grad_input);
+                deliver(parameters, rules, Follow::Bias, at, [&grad_gamma, &grad_beta]);
+            }
+            Action::Dense { inputs, outputs, clamp, at } => {
+                let g = DenseGeometry { batch: self.n, inputs, outputs };
+                clamp.gradient(output, grad);
                 let rules = [rules[at], rules[at + 1]];
-                dense::backward(&g, input, grad, &rules, pair(&mut self.parameters, at), grad_input);
+                dense::backward(&g, input, grad, &rules, pair(parameters, at), grad_input);
+            }
+            Action::Add { clamp, .. } => {
+                clamp.gradient(output, grad);
+                if let Some(grad_input) = grad_input {
+                    grad_input.copy_from_slice(grad);
+                }
+            }
+            Action::MaxPool { windows } => {
+                if let Some(grad_input) = grad_input {
+                    max_pool_grad(&windows.with_batch(self.n), grad, marks, grad_input);
+                }
+            }
+            Action::AveragePool { pixels, channels } => {
+                if let Some(grad_input) = grad_input {
+                    average_pool_grad(pixels, channels, grad, grad_input);
+                }
             }
             Action::Dropout => {
                 if !marks.is_empty() {
@@ -239,7 +314,7 @@ impl Training {
             parameter.slots.clear();
         }
         for mut slot in slots {
-            for (spec, parameter) in self.specs.iter().zip(&mut self.parameters) {
+            for (spec, parameter) in self.specs.iter().zip(&mut self.parameters).filter(|(spec, _)| spec.trained) {
                 parameter.slots.push(spec.order.into_memory(slot.take(&spec.name, &spec.shape)?));
             }
         }
@@ -251,6 +326,29 @@ impl Training {
 fn pair(parameters: &mut [Parameter], at: usize) -> [&mut Parameter; 2] {
     let (weight, bias) = parameters[at..at + 2].split_at_mut(1);
     [&mut weight[0], &mut bias[0]]
+}
+
+/// The bias of the convolution whose weight is at `at`; zeros where it has none.
+fn bias<'a>(parameters: &'a [Parameter], follow: Follow, at: usize, channels: usize) -> Cow<'a, [f32]> {
+    match follow {
+        Follow::Bias => Cow::Borrowed(&parameters[at + 1].values),
+        Follow::Folded(_) | Follow::Nothing => Cow::Owned(vec![0.0; channels]),
+    }
+}
+
+/// The normalisation whose gamma is at `at`, with the statistics in `marks`, mean first.
+fn norm<'a>(parameters: &'a [Parameter], at: usize, marks: &'a [f32], epsilon: f32) -> BatchNorm<'a> {
+    let (mean, variance) = marks.split_at(marks.len() / 2);
+    BatchNorm { gamma: &parameters[at].values, beta: &parameters[at + 1].values, mean, variance, epsilon }
+}
+
+/// Hands the gradients of a weight and of what follows it, where that is a bias, to their rules.
+fn deliver(parameters: &mut [Parameter], rules: &[Update], follow: Follow, at: usize, grads: [&[f32]; 2]) {
+    let [weight, bias] = grads;
+    rules[at].apply(&mut parameters[at], weight);
+    if follow == Follow::Bias {
+        rules[at + 1].apply(&mut parameters[at + 1], bias);
+    }
 }
 
 fn multiply(values: &mut [f32], factors: &[f32]) {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::formats::{ModelCard, Storage, Weight, read_weights, write_weights};
 use crate::image::{Limits, Radiograph, decode, from_rgba};
 use crate::models::Architecture;
-use crate::nn::Tensor;
+use crate::nn::{Precision, Tensor};
 use crate::preprocess::Preprocess;
 use crate::train::TrainConfig;
 
@@ -135,11 +135,13 @@ pub struct Network(crate::classifier::Network);
 
 #[wasm_bindgen]
 impl Network {
-    /// Builds `architecture` for `classes` classes from its weights, unpacked.
+    /// Builds `architecture` for `classes` classes from its weights, unpacked; with `int8` its dense layers compute in
+    /// eight bits.
     #[wasm_bindgen(constructor)]
-    pub fn new(architecture: &str, classes: usize, safetensors: &[u8]) -> Result<Network, JsValue> {
+    pub fn new(architecture: &str, classes: usize, safetensors: &[u8], int8: bool) -> Result<Network, JsValue> {
+        let precision = if int8 { Precision::Int8 } else { Precision::Float };
         Architecture::from_name(architecture)
-            .and_then(|architecture| crate::classifier::Network::new(architecture, classes, safetensors))
+            .and_then(|architecture| crate::classifier::Network::new(architecture, classes, safetensors, precision))
             .map(Network)
             .map_err(thrown)
     }

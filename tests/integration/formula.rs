@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use roentgen::data::Batch;
 use roentgen::models::{Architecture, scratch_cnn};
-use roentgen::nn::{Frozen, Graph, ParameterSpec, Tensor, Training, Weights};
+use roentgen::nn::{Frozen, Graph, ParameterSpec, Precision, Tensor, Training, Weights};
 use roentgen::train::{TrainConfig, Trainer};
 
 /// Streams of the random numbers, one for each weight.
@@ -76,7 +76,7 @@ pub fn weights(graph: &Graph) -> Weights {
 /// the test is about.
 pub fn network(side: usize, classes: usize, change: impl FnOnce(&mut TrainConfig)) -> (Trainer, Frozen) {
     let graph = graph(side, classes);
-    let frozen = Frozen::new(&graph, weights(&graph)).expect("weights that fit");
+    let frozen = Frozen::new(&graph, weights(&graph), Precision::Float).expect("weights that fit");
     let training = Training::from_weights(&graph, weights(&graph)).expect("weights that fit");
     let names = (0..classes).map(|i| format!("class {i}")).collect();
     let mut config = TrainConfig::recipe(Architecture::ScratchCnn, names);

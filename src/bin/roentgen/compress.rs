@@ -10,7 +10,7 @@ use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
 use roentgen::metrics::Evaluation;
 use roentgen::models::{Architecture, SCRATCH_CNN_SIDE, up_to_dense1};
-use roentgen::nn::{Frozen, Weights};
+use roentgen::nn::{Frozen, Precision, Weights};
 
 use crate::{evaluate, model_folder, ui};
 
@@ -114,7 +114,7 @@ fn pick(samples: &[Sample], count: usize) -> Vec<Sample> {
 
 /// Moments of what the network up to its first dense layer, with the weights `features`, gives for films.
 fn moments(features: Weights, outputs: usize, card: &ModelCard, samples: &[Sample]) -> Result<OutputMoments> {
-    let network = Frozen::new(&up_to_dense1(SCRATCH_CNN_SIDE)?, features)?;
+    let network = Frozen::new(&up_to_dense1(SCRATCH_CNN_SIDE)?, features, Precision::Float)?;
     let images = model_folder::load_films(samples, &card.classes, &card.preprocess, "reading training images")?;
     let bar = ui::progress(images.len(), "outputs");
     let mut moments = OutputMoments::new(outputs);

@@ -4,8 +4,6 @@
 //! every instruction there is for such sums gives the same: `vpmaddubsw` cannot saturate (`2 · 127 · 128 < 2¹⁵`), and the
 //! relaxed product of WebAssembly may be any of them, signed or unsigned on that side. So all leaves agree to the bit.
 
-use super::lanes::Lanes;
-
 /// Products that one sum may take: `2¹⁷ · 127 · 128 < 2³¹`.
 pub const MOST_PRODUCTS: usize = 1 << 17;
 
@@ -19,23 +17,12 @@ pub trait Dots: Copy {
     /// Sums in a register; it takes `4 · N` products at once.
     const N: usize;
 
-    /// Rows of a tile of sums that is two registers wide: what leaves no sum without a register.
-    const ROWS: usize;
-
-    /// `N` floats.
-    type Floats: Lanes;
     /// `4 · N` activations, ready to be multiplied.
     type Activations: Copy;
     /// `4 · N` weights, ready to be multiplied.
     type Weights: Copy;
 
     fn zero() -> Self;
-
-    /// The same four activations for every sum.
-    ///
-    /// # Safety
-    /// Four bytes can be read at `from`; no alignment is asked for.
-    unsafe fn spread(from: *const u8) -> Self::Activations;
 
     /// # Safety
     /// `4 · N` bytes can be read at `from`; no alignment is asked for.
@@ -48,26 +35,8 @@ pub trait Dots: Copy {
     /// To each sum its four products.
     fn add_products(self, activations: Self::Activations, weights: Self::Weights) -> Self;
 
-    /// The sums, rounded to the nearest floats.
-    fn floats(self) -> Self::Floats;
-
     /// All sums together.
     fn total(self) -> i32;
-
-    /// Writes floats from 0 to 127 as bytes, rounded half to even.
-    ///
-    /// # Safety
-    /// `N` bytes can be written at `to`.
-    unsafe fn store_rounded(values: Self::Floats, to: *mut u8);
-}
-
-/// `2²³`: a float from 0 to 127 added to it has the nearest whole number, half to even, in its lowest byte.
-pub const ROUNDING: f32 = 8_388_608.0;
-
-/// A float from 0 to 127 rounded half to even.
-#[inline(always)]
-pub fn rounded(value: f32) -> u8 {
-    (value + ROUNDING).to_bits() as u8
 }
 
 /// An algorithm, written for any instruction set.
@@ -81,19 +50,12 @@ pub trait ByteKernel {
 /// One sum: processors without a leaf of their own.
 impl Dots for i32 {
     const N: usize = 1;
-    const ROWS: usize = 4;
-    type Floats = f32;
     type Activations = [u8; 4];
     type Weights = [i8; 4];
 
     #[inline(always)]
     fn zero() -> Self {
         0
-    }
-    #[inline(always)]
-    unsafe fn spread(from: *const u8) -> [u8; 4] {
-        // SAFETY: the caller vouches for it.
-        unsafe { from.cast::<[u8; 4]>().read() }
     }
     #[inline(always)]
     unsafe fn activations(from: *const u8) -> [u8; 4] {
@@ -110,17 +72,8 @@ impl Dots for i32 {
         activations.iter().zip(weights).fold(self, |sum, (a, w)| sum + i32::from(*a) * i32::from(w))
     }
     #[inline(always)]
-    fn floats(self) -> f32 {
-        self as f32
-    }
-    #[inline(always)]
     fn total(self) -> i32 {
         self
-    }
-    #[inline(always)]
-    unsafe fn store_rounded(value: f32, to: *mut u8) {
-        // SAFETY: the caller vouches for it.
-        unsafe { to.write(rounded(value)) }
     }
 }
 
@@ -179,19 +132,6 @@ impl Leaf {
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         all.push(Self::Wasm);
         all
-    }
-
-    /// Sums in its registers.
-    pub fn width(self) -> usize {
-        struct Width;
-        impl ByteKernel for Width {
-            type Output = usize;
-            #[inline(always)]
-            fn run<D: Dots>(self) -> usize {
-                D::N
-            }
-        }
-        dispatch(self, Width)
     }
 }
 

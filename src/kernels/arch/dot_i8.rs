@@ -7,8 +7,7 @@ use std::ops::Range;
 
 use super::bytes::{ByteKernel, Dots, GROUP, Leaf, MOST_PRODUCTS, dispatch};
 
-/// Vectors of a tile of sums. With three rows that is nine registers and four to read into; with four rows it would be
-/// sixteen, and V8 keeps one for itself. Sums that take two registers each have two rows.
+/// Vectors of a tile of sums: with two rows, whose sums take up to two registers each, that is twelve.
 const VECTORS: usize = 3;
 
 /// Steps in depth that a few rows are taken through all vectors: a half of a first-level cache of 32 KiB.
@@ -60,8 +59,7 @@ impl ByteKernel for DotRows<'_> {
                 unsafe {
                     match rows - row {
                         4.. if D::N == 16 || vectors == 1 => row += self.rows::<D, 4>(row, &steps),
-                        3.. if D::ROWS > 3 => row += self.rows::<D, 3>(row, &steps),
-                        2.. if D::ROWS == 3 => row += self.rows::<D, 2>(row, &steps),
+                        2.. => row += self.rows::<D, 2>(row, &steps),
                         _ => row += self.rows::<D, 1>(row, &steps),
                     }
                 }

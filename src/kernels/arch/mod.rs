@@ -7,7 +7,6 @@ pub(super) mod dot_i8;
 pub(super) mod lanes;
 pub(super) mod pool;
 pub(super) mod product;
-pub(super) mod product_i8;
 pub(super) mod update;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;

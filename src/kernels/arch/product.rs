@@ -8,6 +8,7 @@
 //! The right operand is packed into [`panels`](PANEL_VECTORS) of two registers' width. A tile is 6 × 2 registers where
 //! there are sixteen of them (12 sums, 2 of the panel, 1 broadcast), 12 × 2 where there are thirty-two.
 
+use super::super::clamp::Clamp;
 use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels, spilled, width};
 
 /// Registers side by side in a panel of the right operand.
@@ -69,19 +70,16 @@ pub struct Rows<'a> {
     pub stride: usize,
 }
 
-/// What becomes of the sums: `clamp(sum + bias + residual, low, high)`.
+/// What becomes of the sums: `clamp(sum + bias + residual)`.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
     pub residual: Option<&'a [f32]>,
-    pub low: f32,
-    pub high: f32,
+    pub clamp: Clamp,
 }
 
 impl Finish<'_> {
     /// The sums as they are.
-    pub const LINEAR: Finish<'static> = Finish { residual: None, low: f32::NEG_INFINITY, high: f32::INFINITY };
-    /// `max(0, sum)`.
-    pub const RELU: Finish<'static> = Finish { residual: None, low: 0.0, high: f32::INFINITY };
+    pub const LINEAR: Finish<'static> = Finish { residual: None, clamp: Clamp::NONE };
 }
 
 /// `out[i, n] = finish(Σₖ rows[i, k] · packed[k, n])`.
@@ -208,7 +206,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
                 left = left.saturating_sub(4);
             }
         }
-        let (low, high) = (L::splat(finish.low), L::splat(finish.high));
+        let (low, high) = (L::splat(finish.clamp.low), L::splat(finish.clamp.high));
         let first = at.row * packed.columns + at.column;
         if at.columns >= V * L::N && finish.residual.is_none() {
             for (r, sums) in sums.into_iter().enumerate() {
@@ -409,7 +407,7 @@ mod tests {
                     packed.set_bias(&bias);
                     let mut out = vec![f32::NAN; m * n];
                     let rows = Rows { data: &data, starts: &starts, runs, len, stride };
-                    let finish = Finish { residual: Some(&residual), low: -20.0, high: 6.0 };
+                    let finish = Finish { residual: Some(&residual), clamp: Clamp { low: -20.0, high: 6.0 } };
                     product(rows, &packed, &mut out, finish);
                     for i in 0..m {
                         for j in 0..n {

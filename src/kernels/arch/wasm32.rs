@@ -2,7 +2,7 @@
 
 use std::arch::wasm32::*;
 
-use super::bytes::{Dots, ROUNDING};
+use super::bytes::Dots;
 use super::lanes::Lanes;
 
 #[derive(Clone, Copy)]
@@ -102,21 +102,10 @@ impl I32x4 {
 macro_rules! of_sums {
     () => {
         #[inline(always)]
-        fn floats(self) -> F32x4 {
-            F32x4(f32x4_convert_i32x4(self.sums()))
-        }
-        #[inline(always)]
         fn total(self) -> i32 {
             let sums = self.sums();
             let pairs = i32x4_add(sums, i32x4_shuffle::<2, 3, 0, 1>(sums, sums));
             i32x4_extract_lane::<0>(pairs) + i32x4_extract_lane::<1>(pairs)
-        }
-        #[inline(always)]
-        unsafe fn store_rounded(values: F32x4, to: *mut u8) {
-            let whole = f32x4_add(values.0, f32x4_splat(ROUNDING));
-            let bytes = i8x16_shuffle::<0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12>(whole, whole);
-            // SAFETY: the caller vouches for it; `v128.store32_lane` takes any alignment.
-            unsafe { v128_store32_lane::<0>(bytes, to.cast()) }
         }
     };
 }
@@ -125,18 +114,12 @@ macro_rules! of_sums {
 #[cfg(target_feature = "relaxed-simd")]
 impl Dots for I32x4 {
     const N: usize = 4;
-    const ROWS: usize = 6;
-    type Floats = F32x4;
     type Activations = v128;
     type Weights = v128;
 
     #[inline(always)]
     fn zero() -> Self {
         Self(i32x4_splat(0))
-    }
-    #[inline(always)]
-    unsafe fn spread(from: *const u8) -> v128 {
-        unsafe { v128_load32_splat(from.cast()) }
     }
     #[inline(always)]
     unsafe fn activations(from: *const u8) -> v128 {
@@ -157,19 +140,12 @@ impl Dots for I32x4 {
 #[cfg(not(target_feature = "relaxed-simd"))]
 impl Dots for I32x4 {
     const N: usize = 4;
-    // Sums are two registers each.
-    const ROWS: usize = 3;
-    type Floats = F32x4;
     type Activations = [v128; 2];
     type Weights = [v128; 2];
 
     #[inline(always)]
     fn zero() -> Self {
         Self([i32x4_splat(0); 2])
-    }
-    #[inline(always)]
-    unsafe fn spread(from: *const u8) -> [v128; 2] {
-        [u16x8_extend_low_u8x16(unsafe { v128_load32_splat(from.cast()) }); 2]
     }
     #[inline(always)]
     unsafe fn activations(from: *const u8) -> [v128; 2] {

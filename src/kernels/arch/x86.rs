@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bytes::{Dots, ROUNDING};
+use super::bytes::Dots;
 use super::lanes::Lanes;
 
 /// Implements [`Lanes`]; every method is the one intrinsic named.
@@ -93,26 +93,19 @@ lanes!(F32x16, __m512, 16, half F32x8, _mm512_set1_ps _mm512_loadu_ps _mm512_sto
 
 /// Implements [`Dots`]; `$products` is `sums + Σ activations · weights`.
 macro_rules! dots {
-    ($name:ident, $inner:ty, $n:literal, $rows:literal rows, $floats:ident, $zero:ident $splat:ident $load:ident
-     $convert:ident $products:ident $total:ident $round:ident) => {
+    ($name:ident, $inner:ty, $n:literal, $zero:ident $load:ident $products:ident $total:ident) => {
         #[derive(Clone, Copy)]
         pub struct $name($inner);
 
         // SAFETY of every block below: see `Dots`, the processor has the instruction set.
         impl Dots for $name {
             const N: usize = $n;
-            const ROWS: usize = $rows;
-            type Floats = $floats;
             type Activations = $inner;
             type Weights = $inner;
 
             #[inline(always)]
             fn zero() -> Self {
                 Self(unsafe { $zero() })
-            }
-            #[inline(always)]
-            unsafe fn spread(from: *const u8) -> $inner {
-                unsafe { $splat(from.cast::<i32>().read_unaligned()) }
             }
             #[inline(always)]
             unsafe fn activations(from: *const u8) -> $inner {
@@ -127,16 +120,8 @@ macro_rules! dots {
                 Self(unsafe { $products(self.0, activations, weights) })
             }
             #[inline(always)]
-            fn floats(self) -> $floats {
-                $floats(unsafe { $convert(self.0) })
-            }
-            #[inline(always)]
             fn total(self) -> i32 {
                 unsafe { $total(self.0) }
-            }
-            #[inline(always)]
-            unsafe fn store_rounded(values: $floats, to: *mut u8) {
-                unsafe { $round(values.0, to) }
             }
         }
     };
@@ -160,27 +145,6 @@ unsafe fn total8(sums: __m256i) -> i32 {
     }
 }
 
-#[inline(always)]
-unsafe fn round8(values: __m256, to: *mut u8) {
-    unsafe {
-        let whole = _mm256_castps_si256(_mm256_add_ps(values, _mm256_set1_ps(ROUNDING)));
-        let whole = _mm256_and_si256(whole, _mm256_set1_epi32(0xFF));
-        let words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
-        _mm_storeu_si64(to, _mm_packus_epi16(words, words));
-    }
-}
-
-#[inline(always)]
-unsafe fn round16(values: __m512, to: *mut u8) {
-    unsafe {
-        let whole = _mm512_castps_si512(_mm512_add_ps(values, _mm512_set1_ps(ROUNDING)));
-        _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(whole));
-    }
-}
-
-dots!(I32x8, __m256i, 8, 6 rows, F32x8, _mm256_setzero_si256 _mm256_set1_epi32 _mm256_loadu_si256
-    _mm256_cvtepi32_ps products8 total8 round8);
-dots!(I32x8Vnni, __m256i, 8, 6 rows, F32x8, _mm256_setzero_si256 _mm256_set1_epi32 _mm256_loadu_si256
-    _mm256_cvtepi32_ps _mm256_dpbusd_avx_epi32 total8 round8);
-dots!(I32x16Vnni, __m512i, 16, 12 rows, F32x16, _mm512_setzero_si512 _mm512_set1_epi32 _mm512_loadu_si512
-    _mm512_cvtepi32_ps _mm512_dpbusd_epi32 _mm512_reduce_add_epi32 round16);
+dots!(I32x8, __m256i, 8, _mm256_setzero_si256 _mm256_loadu_si256 products8 total8);
+dots!(I32x8Vnni, __m256i, 8, _mm256_setzero_si256 _mm256_loadu_si256 _mm256_dpbusd_avx_epi32 total8);
+dots!(I32x16Vnni, __m512i, 16, _mm512_setzero_si512 _mm512_loadu_si512 _mm512_dpbusd_epi32 _mm512_reduce_add_epi32);

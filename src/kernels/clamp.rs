@@ -17,6 +17,11 @@ impl Clamp {
     /// `min(max(0, x), 6)`, MobileNet's.
     pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
 
+    /// Applies it to every value.
+    pub fn apply(self, values: &mut [f32]) {
+        values.iter_mut().for_each(|v| *v = v.max(self.low).min(self.high));
+    }
+
     /// Clears the gradient wherever the clamped output is at a limit: its slope there is zero (by convention at the limit
     /// itself, as in PyTorch).
     ///
@@ -30,21 +35,13 @@ impl Clamp {
     }
 }
 
-/// Replaces what is negative by zero.
-pub fn relu(values: &mut [f32]) {
-    for v in values {
-        *v = v.max(0.0);
-    }
-}
-
-/// Clears the gradient wherever the rectified output is zero: its slope there is zero (at zero itself by convention).
-pub fn relu_grad(output: &[f32], grad: &mut [f32]) {
-    assert_eq!(output.len(), grad.len());
-    for (g, y) in grad.iter_mut().zip(output) {
-        if *y <= 0.0 {
-            *g = 0.0;
-        }
-    }
+/// `clamp(out + other)`, in place.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn add(other: &[f32], clamp: Clamp, out: &mut [f32]) {
+    assert_eq!(other.len(), out.len());
+    out.iter_mut().zip(other).for_each(|(out, v)| *out = (*out + v).max(clamp.low).min(clamp.high));
 }
 
 #[cfg(test)]
