@@ -70,26 +70,34 @@ impl Network {
         Ok(Self { model, input: architecture.input(), classes })
     }
 
-    /// The probability of each class for each of `n` films.
+    /// What the network gives for each of `n` films, before [`softmax`].
     ///
     /// # Shapes
     /// - `images`: `[n, channels, height, width]`, preprocessed
-    /// - returns `[n, classes]` row-major in `[0, 1]`, rows sum to 1
+    /// - returns `[n, classes]` row-major
     ///
     /// # Errors
     /// [`Error::BufferLength`] when `images` is not a whole number of films, [`Error::Weights`] when the network's output
     /// is not finite, which finite weights of absurd size can do.
-    pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>> {
-        let [c, h, w] = self.input;
-        let n = images.len() / (c * h * w);
-        if n == 0 || images.len() != n * c * h * w {
-            return Err(Error::BufferLength { expected: n.max(1) * c * h * w, found: images.len() });
+    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
+        let film: usize = self.input.iter().product();
+        let n = images.len() / film;
+        if n == 0 || images.len() != n * film {
+            return Err(Error::BufferLength { expected: n.max(1) * film, found: images.len() });
         }
-        let logits = self.model.logits(n, &images);
+        let logits = self.model.logits(n, images);
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
         }
-        Ok(logits.chunks_exact(self.classes).flat_map(softmax).collect())
+        Ok(logits)
+    }
+
+    /// The probability of each class for each of `n` films: [`logits`](Self::logits) in `[0, 1]`, rows summing to 1.
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.logits(images)?.chunks_exact(self.classes).flat_map(softmax).collect())
     }
 }
 
@@ -142,7 +150,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::TooSmall`] for a film too small to be one, and those of [`Self::scores`].
     pub fn classify(&self, film: &Radiograph) -> Result<Prediction> {
-        let scores = self.scores(self.card.preprocess.apply(film)?)?;
+        let scores = self.scores(&self.card.preprocess.apply(film)?)?;
         let best = argmax(&scores);
         Ok(Prediction {
             label: self.card.classes[best].clone(),
@@ -156,7 +164,7 @@ impl Classifier {
     ///
     /// # Errors
     /// Those of [`Network::scores`].
-    pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>> {
+    pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
         self.network.scores(images)
     }
 }

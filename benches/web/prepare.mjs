@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const SOURCES = ['subject.mjs', 'safetensors.mjs', 'worker.mjs', 'thread.mjs'];
+const SOURCES = ['subject.mjs', 'onnx.mjs', 'safetensors.mjs', 'worker.mjs', 'thread.mjs'];
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({ options: { pkg: { type: 'string' }, out: { type: 'string' } } });

@@ -1,7 +1,9 @@
-// Roentgen's scratch CNN as a subject for a bench that puts it beside other libraries in the same browser. The bench
+// Roentgen as a subject for a bench that puts it beside other libraries in the same browser. The bench
 // imports this module, hands `init` the weights, then times `predict` and `trainStep`; prepare.mjs makes the folder.
 //
-//   subject.mjs?variant=simd128 | ?variant=relaxed-simd | ?variant=threads&threads=N
+//   subject.mjs?variant=simd128 | ?variant=relaxed-simd | ?variant=threads&threads=N    …&int8=true
+//
+// Beside the scratch CNN, which the bench calls `seed`, it takes the networks of NETWORKS, their weights from ONNX files.
 //
 // As in the page, the module runs in a worker, which may wait for its threads; what crossing costs is timed with it.
 
@@ -11,7 +13,8 @@ export const name = 'roentgen';
 export const layout = 'NCHW';
 export const weightLayout = 'torch';
 
-const CLASSES = 2;
+/** The bench's names of the networks, and ours. */
+const NETWORKS = { resnet50: 'resnet50', mobilenetv2: 'mobilenet-v2', efficientnet_lite0: 'efficientnet-lite0' };
 /** The bench's: the rate that all subjects train with. */
 const LEARNING_RATE = 1e-4;
 /** The bench's names of the weights, and those of src/models/scratch_cnn.rs. */
@@ -20,20 +23,28 @@ const PARTS = { kernel: 'weight', bias: 'bias' };
 
 let worker;
 let runtime;
+let method = 'scores';
 
 /** Starts the worker with the variant asked for, and builds the network in it. */
-export async function init({ variant = 'simd128', threads = 1, weights }) {
+export async function init({ variant = 'simd128', threads = 1, int8 = false, model = 'seed', modelUrl, weights }) {
+  worker = new Worker(new URL('./worker.mjs', import.meta.url), { type: 'module' });
+  const settings = { variant, threads, int8 };
+  if (model !== 'seed') {
+    const onnx = new Uint8Array(await (await fetch(modelUrl)).arrayBuffer());
+    runtime = await call('open', [{ ...settings, architecture: NETWORKS[model], classes: 1000, onnx }], [onnx.buffer]);
+    method = 'logits';
+    return;
+  }
   const given = weights(weightLayout);
   const parts = Object.entries(PARTS);
   const tensors = LAYERS.flatMap((layer) => parts.map(([theirs, ours]) => [`${layer}.${ours}`, given[`${layer}_${theirs}`]]));
   const file = safetensors(tensors);
-  worker = new Worker(new URL('./worker.mjs', import.meta.url), { type: 'module' });
-  runtime = await call('open', [{ variant, threads, classes: CLASSES, file }], [file.buffer]);
+  runtime = await call('open', [{ ...settings, architecture: 'scratch-cnn', classes: 2, file }], [file.buffer]);
 }
 
-/** Images `[n, 3, 128, 128]` to probabilities `[n, 2]`. */
+/** Images `[n, 3, 128, 128]` to probabilities `[n, 2]`, or for the other networks `[n, 3, 224, 224]` to logits. */
 export function predict(images) {
-  return call('scores', [images]);
+  return call(method, [images]);
 }
 
 /** One step on images and one-hot targets; the loss before it. */

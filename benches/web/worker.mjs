@@ -1,6 +1,7 @@
 // The module's own worker: instantiates one variant, starts its threads, and answers subject.mjs.
 
-const ARCHITECTURE = 'scratch-cnn';
+import { layers, named } from './onnx.mjs';
+import { safetensors } from './safetensors.mjs';
 
 let core;
 /** What the weights are, until training takes them. */
@@ -9,8 +10,8 @@ let network;
 let trainer;
 
 const methods = {
-  /** Builds the network from a safetensors file; returns what it runs on. */
-  async open({ variant, threads, classes, file }) {
+  /** Builds the network from a safetensors or ONNX file; returns what it runs on. */
+  async open({ variant, threads, int8, architecture, classes, file, onnx }) {
     const folder = new URL(`./pkg/${variant}/`, import.meta.url);
     const bindings = new URL('roentgen.js', folder).href;
     const [loaded, module] = await Promise.all([
@@ -26,19 +27,26 @@ const methods = {
     } else if (threads !== 1) {
       throw new Error(`${variant} has one thread, not ${threads}`);
     }
-    start = { classes, file };
-    network = new core.Network(ARCHITECTURE, classes, file);
+    if (onnx !== undefined) {
+      const parameters = JSON.parse(core.Network.parameters(architecture, classes));
+      network = new core.Network(architecture, classes, safetensors(named(layers(onnx), parameters)), int8);
+    } else {
+      start = { architecture, classes, file };
+      network = new core.Network(architecture, classes, file, int8);
+    }
     return { variant, threads: core.threadCount?.() ?? 1 };
   },
 
   scores: (images) => network.scores(images),
+
+  logits: (images) => network.logits(images),
 
   /** The first step builds the network to train, from the weights that were given, in the other one's place. */
   trainStep(images, targets, learningRate) {
     if (trainer === undefined) {
       network.free();
       const classes = Array.from({ length: start.classes }, (_, i) => String(i));
-      const config = { ...JSON.parse(core.Trainer.recipe(ARCHITECTURE, classes)), learning_rate: learningRate };
+      const config = { ...JSON.parse(core.Trainer.recipe(start.architecture, classes)), learning_rate: learningRate };
       trainer = new core.Trainer(JSON.stringify(config), start.file);
       start = undefined;
     }

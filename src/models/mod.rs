@@ -1,11 +1,18 @@
 //! The networks, one file each, and the list of them.
 
+mod efficientnet_lite0;
+mod inverted_residual;
+mod mobilenet_v2;
+mod resnet50;
 mod scratch_cnn;
 
 use crate::error::{Error, Result};
 use crate::nn::{Graph, LayerSummary};
 use crate::preprocess::{Contrast, Preprocess};
 
+pub use efficientnet_lite0::efficientnet_lite0;
+pub use mobilenet_v2::mobilenet_v2;
+pub use resnet50::resnet50;
 pub use scratch_cnn::{SIDE as SCRATCH_CNN_SIDE, scratch_cnn, up_to_dense1};
 
 /// The networks that are built in.
@@ -13,11 +20,20 @@ pub use scratch_cnn::{SIDE as SCRATCH_CNN_SIDE, scratch_cnn, up_to_dense1};
 pub enum Architecture {
     /// The small network of the tutorial this project starts from, see [`scratch_cnn()`].
     ScratchCnn,
+    /// See [`resnet50()`].
+    ResNet50,
+    /// See [`mobilenet_v2()`].
+    MobileNetV2,
+    /// See [`efficientnet_lite0()`].
+    EfficientNetLite0,
 }
+
+/// Side of the images that networks for ImageNet take, in pixels.
+const IMAGENET_SIDE: usize = 224;
 
 impl Architecture {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::ScratchCnn];
+    pub const ALL: [Self; 4] = [Self::ScratchCnn, Self::ResNet50, Self::MobileNetV2, Self::EfficientNetLite0];
 
     /// The architecture called `name`.
     ///
@@ -34,26 +50,52 @@ impl Architecture {
     pub fn name(self) -> &'static str {
         match self {
             Self::ScratchCnn => "scratch-cnn",
+            Self::ResNet50 => "resnet50",
+            Self::MobileNetV2 => "mobilenet-v2",
+            Self::EfficientNetLite0 => "efficientnet-lite0",
+        }
+    }
+
+    /// Side of the images, in pixels.
+    fn side(self) -> usize {
+        match self {
+            Self::ScratchCnn => SCRATCH_CNN_SIDE,
+            Self::ResNet50 | Self::MobileNetV2 | Self::EfficientNetLite0 => IMAGENET_SIDE,
         }
     }
 
     /// Dimensions of one input, `[channels, height, width]`.
     pub fn input(self) -> [usize; 3] {
-        match self {
-            Self::ScratchCnn => [3, SCRATCH_CNN_SIDE, SCRATCH_CNN_SIDE],
-        }
+        [3, self.side(), self.side()]
     }
 
-    /// The preprocessing of the network's recipe; for the scratch CNN values divided by 255 and nothing else.
+    /// The preprocessing of the network's recipe: for the scratch CNN values divided by 255 and nothing else; for those
+    /// trained on ImageNet its mean and deviation besides, averaged over the colours, of which a film has none.
     pub fn preprocess(self) -> Preprocess {
         let [channels, height, width] = self.input();
-        Preprocess { height, width, channels, contrast: Contrast::None, mean: 0.0, std: 1.0 }
+        let (mean, std) = match self {
+            Self::ScratchCnn => (0.0, 1.0),
+            // (0.485 + 0.456 + 0.406) / 3 and (0.229 + 0.224 + 0.225) / 3.
+            Self::ResNet50 | Self::MobileNetV2 | Self::EfficientNetLite0 => (0.449, 0.226),
+        };
+        Preprocess { height, width, channels, contrast: Contrast::None, mean, std }
     }
 
     /// The network for `classes` classes.
     pub fn graph(self, classes: usize) -> Graph {
+        self.graph_for(self.side(), classes).expect("its own images are large enough")
+    }
+
+    /// The network for images of `side` × `side` instead of its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they are too small.
+    pub fn graph_for(self, side: usize, classes: usize) -> Result<Graph> {
         match self {
-            Self::ScratchCnn => scratch_cnn(SCRATCH_CNN_SIDE, classes).expect("its own images are large enough"),
+            Self::ScratchCnn => scratch_cnn(side, classes),
+            Self::ResNet50 => resnet50(side, classes),
+            Self::MobileNetV2 => mobilenet_v2(side, classes),
+            Self::EfficientNetLite0 => efficientnet_lite0(side, classes),
         }
     }
 
@@ -62,8 +104,27 @@ impl Architecture {
         self.graph(classes).summary()
     }
 
-    /// Trainable parameters in all.
+    /// Parameters in all, running statistics among them.
     pub fn parameters(self, classes: usize) -> usize {
         self.summary(classes).iter().map(|layer| layer.parameters).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_have_the_published_numbers_of_trained_parameters() {
+        // torchvision 0.29 and timm 1.0, `sum(p.numel() for p in model.parameters())` of each with 1000 classes.
+        for (architecture, published) in [
+            (Architecture::ResNet50, 25_557_032),
+            (Architecture::MobileNetV2, 3_504_872),
+            (Architecture::EfficientNetLite0, 4_652_008),
+        ] {
+            let graph = architecture.graph(1000);
+            let trained: usize = graph.parameters().iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
+            assert_eq!(trained, published, "{}", architecture.name());
+        }
     }
 }

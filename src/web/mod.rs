@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::formats::{ModelCard, Storage, Weight, read_weights, write_weights};
 use crate::image::{Limits, Radiograph, decode, from_rgba};
 use crate::models::Architecture;
-use crate::nn::{Precision, Tensor};
+use crate::nn::{ParameterSpec, Precision, Tensor};
 use crate::preprocess::Preprocess;
 use crate::train::TrainConfig;
 
@@ -146,9 +146,22 @@ impl Network {
             .map_err(thrown)
     }
 
+    /// Names and shapes of the weights of `architecture`, in the order of its layers, as JSON.
+    pub fn parameters(architecture: &str, classes: usize) -> Result<String, JsValue> {
+        let architecture = Architecture::from_name(architecture).map_err(thrown)?;
+        let graph = architecture.graph(classes);
+        let entry = |spec: &ParameterSpec| serde_json::json!({ "name": spec.name, "shape": spec.shape });
+        Ok(serde_json::Value::from_iter(graph.parameters().iter().map(entry)).to_string())
+    }
+
+    /// Logits `[n, classes]` of images `[n, channels, height, width]`.
+    pub fn logits(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
+        self.0.logits(&images).map_err(thrown)
+    }
+
     /// Probabilities `[n, classes]` of images `[n, channels, height, width]`.
     pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
-        self.0.scores(images).map_err(thrown)
+        self.0.scores(&images).map_err(thrown)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Behaviour across modules, one binary.
 
+mod backbones;
 mod boundaries;
 mod cli_dataset;
 mod cli_evaluate;

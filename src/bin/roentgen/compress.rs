@@ -50,7 +50,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let (card, safetensors) = folder::read_model_folder(&args.model)?;
     let architecture = Architecture::from_name(&card.architecture)?;
-    let Architecture::ScratchCnn = architecture;
+    if architecture != Architecture::ScratchCnn {
+        let reason = format!("`{}` cannot be compressed; `scratch-cnn` can", architecture.name());
+        return Err(Error::Config { field: "model", reason });
+    }
     let tensors = read_weights(&safetensors)?;
     let outputs = tensors.shape("dense1.bias").map_or(0, |shape| shape.iter().product());
     if !(1..=outputs).contains(&args.rank) {

@@ -121,7 +121,7 @@ pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<(Evaluatio
             }
         }
         if !images.is_empty() {
-            scores.extend(classifier.scores(images)?);
+            scores.extend(classifier.scores(&images)?);
         }
         bar.inc(batch.len() as u64);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use roentgen::error::Result;
 use roentgen::models::Architecture;
-use roentgen::nn::LayerSummary;
+use roentgen::nn::{LayerSummary, ParameterSpec};
 
 use crate::ui;
 
@@ -26,22 +26,25 @@ pub struct Args {
 /// Prints the table.
 pub fn run(args: Args) -> Result<ExitCode> {
     let architecture = Architecture::from_name(&args.arch)?;
-    let layers = architecture.summary(args.classes.into());
-    let parameters = architecture.parameters(args.classes.into());
+    let graph = architecture.graph(args.classes.into());
+    let (layers, parameters) = (graph.summary(), graph.parameters());
+    let count = |trained| parameters.iter().filter(|spec| spec.trained == trained).map(ParameterSpec::len).sum();
+    let [trainable, fixed]: [usize; 2] = [true, false].map(count);
     if args.json {
         ui::say(serde_json::json!({
             "architecture": architecture.name(),
             "input": architecture.input(),
             "layers": layers,
-            "parameters": parameters,
+            "parameters": trainable + fixed,
+            "trainable": trainable,
         }))?;
     } else {
-        ui::say(describe(architecture, &layers, parameters))?;
+        ui::say(describe(architecture, &layers, [trainable, fixed]))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(architecture: Architecture, layers: &[LayerSummary], parameters: usize) -> String {
+fn describe(architecture: Architecture, layers: &[LayerSummary], [trainable, fixed]: [usize; 2]) -> String {
     let title = |texts: [&str; 3]| texts.map(String::from).to_vec();
     let mut rows = vec![title(["Layer (type)", "Output shape", "Param #"])];
     rows.push(vec!["input".into(), shape(&architecture.input()), ui::thousands(0)]);
@@ -51,12 +54,12 @@ fn describe(architecture: Architecture, layers: &[LayerSummary], parameters: usi
     let table = ui::table(&rows);
     let (head, body) = table.split_once('\n').unwrap_or((&table, ""));
     let rule = "─".repeat(table.lines().map(|line| line.chars().count()).max().unwrap_or(0));
-    let megabytes = 4.0 * parameters as f64 / f64::from(1 << 20);
-    let total = ui::thousands(parameters);
+    let megabytes = 4.0 * (trainable + fixed) as f64 / f64::from(1 << 20);
+    let [total, trainable, fixed] = [trainable + fixed, trainable, fixed].map(ui::thousands);
     let name = architecture.name();
     format!(
         "Model: {name}\n{rule}\n{head}\n{rule}\n{body}\n{rule}\n\
-         Total params: {total} ({megabytes:.2} MiB as f32)\nTrainable params: {total}\nNon-trainable params: 0"
+         Total params: {total} ({megabytes:.2} MiB as f32)\nTrainable params: {trainable}\nNon-trainable params: {fixed}"
     )
 }
 
