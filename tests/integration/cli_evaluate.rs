@@ -38,6 +38,21 @@ fn write_films(data: &Path) {
 }
 
 #[test]
+fn eight_bits_say_how_often_the_class_is_the_one_of_floats() {
+    let dir = tempdir().unwrap();
+    let model = brightness_model(dir.path());
+    let data = dir.path().join("films");
+    write_films(&data);
+    let floats = json_of(&evaluate(&model, &data, &["--json", "-"]));
+    assert!(floats.get("same_class_as_floats").is_none());
+    let bytes = json_of(&evaluate(&model, &data, &["--int8", "--json", "-"]));
+    // The films lie tens of grey values apart, and seven bits of an activation are two of them.
+    assert_eq!(bytes["same_class_as_floats"], 1.0);
+    assert_eq!(bytes["confusion"], floats["confusion"]);
+    assert_ne!(bytes["loss"], floats["loss"], "the numbers are not those of floats");
+}
+
+#[test]
 fn numbers_follow_from_the_films() {
     let dir = tempdir().unwrap();
     let model = brightness_model(dir.path());

@@ -146,5 +146,5 @@ fn named(card: &ModelCard, args: &Args, variance_kept: f64) -> ModelCard {
 }
 
 fn accuracy(card: ModelCard, safetensors: &[u8], samples: &[Sample]) -> Result<Evaluation> {
-    Ok(evaluate::measure(&Classifier::new(card, safetensors)?, samples)?.0)
+    Ok(evaluate::measure(&Classifier::new(card, safetensors)?, samples)?.evaluation)
 }

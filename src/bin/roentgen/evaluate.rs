@@ -9,7 +9,8 @@ use roentgen::data::{Sample, open_flat, read_film};
 use roentgen::error::{Error, Result};
 use roentgen::formats::folder::read_model_folder;
 use roentgen::image::{Limits, decode};
-use roentgen::metrics::{Evaluation, accuracy_by_source, evaluate};
+use roentgen::metrics::{Evaluation, accuracy_by_source, argmax, evaluate};
+use roentgen::nn::Precision;
 use serde::Serialize;
 
 use crate::ui;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Write the result as JSON to FILE; `-` prints it in place of the report
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Compute dense layers in eight bits, and say on how many films the class is the one that floats give
+    #[arg(long)]
+    int8: bool,
 }
 
 /// The JSON of `--json`: what was measured, and on what.
@@ -42,6 +46,9 @@ struct Report {
     data: String,
     #[serde(flatten)]
     evaluation: Evaluation,
+    /// Share of the films that get the class that they get in floats, where the model ran in eight bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_class_as_floats: Option<f64>,
     /// Folders that are no class of the model.
     left_out: Vec<String>,
     unreadable: Vec<UnreadableFilm>,
@@ -61,18 +68,27 @@ pub struct UnreadableFilm {
 /// Measures the model and reports.
 pub fn run(args: Args) -> Result<ExitCode> {
     let (card, safetensors) = read_model_folder(&args.model)?;
-    let classifier = Classifier::new(card, &safetensors)?;
+    let precision = if args.int8 { Precision::Int8 } else { Precision::Float };
+    let classifier = Classifier::with_precision(card.clone(), &safetensors, precision)?;
+    let floats = args.int8.then(|| Classifier::new(card, &safetensors)).transpose()?;
     drop(safetensors);
     let card = classifier.card();
 
     let folder = test_folder(&args.data, &card.classes);
     let (samples, left_out) = open_flat(&folder, &card.classes, &args.only)?;
-    let (evaluation, unreadable) = measure(&classifier, &samples)?;
+    let Measured { evaluation, unreadable, scores } = measure(&classifier, &samples)?;
+    let same = |floats: Measured| {
+        let classes = |scores: &[f32]| scores.chunks_exact(card.classes.len()).map(argmax).collect::<Vec<_>>();
+        let (here, there) = (classes(&scores), classes(&floats.scores));
+        here.iter().zip(&there).filter(|(a, b)| a == b).count() as f64 / here.len() as f64
+    };
+    let same_class_as_floats = floats.map(|floats| measure(&floats, &samples).map(same)).transpose()?;
     let report = Report {
         model: card.id.clone(),
         version: card.version.clone(),
         data: folder.display().to_string(),
         evaluation,
+        same_class_as_floats,
         left_out,
         unreadable,
     };
@@ -97,11 +113,21 @@ fn test_folder(dir: &Path, classes: &[String]) -> PathBuf {
     if test.is_dir() && !classes.iter().any(|class| class == "test") { test } else { dir.to_owned() }
 }
 
+/// What [`measure`] found.
+pub struct Measured {
+    /// The model judged on the films that could be read.
+    pub evaluation: Evaluation,
+    /// Those that could not.
+    pub unreadable: Vec<UnreadableFilm>,
+    /// `[films, classes]`
+    pub scores: Vec<f32>,
+}
+
 /// Classifies every sample on the path that a single film takes, in batches, and judges the result.
 ///
 /// # Errors
 /// [`Error::Dataset`] when no film can be read; whatever the classifier returns.
-pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<(Evaluation, Vec<UnreadableFilm>)> {
+pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> {
     let bar = ui::progress(samples.len(), "films");
     let (mut scores, mut read, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for batch in samples.chunks(BATCH) {
@@ -136,7 +162,7 @@ pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<(Evaluatio
     let sources = known(&read, |sample| sample.source.as_ref(), |_| "unknown".into());
     let mut evaluation = evaluate(&scores, &labels, &classifier.card().classes, groups.as_deref());
     evaluation.by_source = sources.map(|sources| accuracy_by_source(&scores, &labels, &sources));
-    Ok((evaluation, unreadable))
+    Ok(Measured { evaluation, unreadable, scores })
 }
 
 fn input(classifier: &Classifier, path: &Path) -> Result<Vec<f32>> {
@@ -172,6 +198,9 @@ fn describe(report: &Report) -> String {
     }
     text += &format!("\nbalanced accuracy  {}", ui::percent(evaluation.balanced_accuracy));
     text += &format!("\nloss               {:.4}", evaluation.loss);
+    if let Some(same) = report.same_class_as_floats {
+        text += &format!("\nclass as in floats {}", ui::percent(same));
+    }
 
     let classes = &evaluation.classes;
     let head = |titles: &[&str]| titles.iter().map(|title| title.to_string()).collect::<Vec<_>>();
