@@ -1,4 +1,4 @@
-//! Arithmetic rate of each kernel at the sizes of the scratch CNN, and of candle's own operations for the same work.
+//! Arithmetic rate of each kernel at the sizes of the built-in networks, and of candle's own operations for the same work.
 //!
 //! `./build.sh bench` runs it and records the medians; `cargo bench --bench kernels -- conv2` runs a part. Rates are of
 //! the operation as it is defined, 2 operations a product, whatever the algorithm saves; so Winograd's may lie above what
@@ -12,8 +12,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use roentgen::data::Batch;
+use roentgen::kernels::clamp::Clamp;
 use roentgen::kernels::conv2d::{Conv2dGeometry, GradSource, Prepared, backward};
 use roentgen::kernels::dense::{self, DenseGeometry};
+use roentgen::kernels::depthwise::depthwise;
 use roentgen::kernels::update::{Adam, AdamStep, Parameter, Update};
 use roentgen::models::Architecture;
 use roentgen::nn::{Frozen, Precision};
@@ -106,6 +108,66 @@ fn convolution(criterion: &mut Criterion, conv: &Convolution, batch: usize) {
     });
 }
 
+/// Every shape of convolution of the networks that take ImageNet's weights, one image, each once.
+fn backbones(criterion: &mut Criterion) {
+    let mut seen = Vec::new();
+    for architecture in [Architecture::ResNet50, Architecture::MobileNetV2, Architecture::EfficientNetLite0] {
+        let graph = architecture.graph(2);
+        let mut group = criterion.benchmark_group(architecture.name());
+        group.measurement_time(Duration::from_millis(500)).warm_up_time(Duration::from_millis(100));
+        for (name, g) in graph.convolutions() {
+            if seen.contains(&g) {
+                continue;
+            }
+            seen.push(g);
+            let (input, weight, bias) = (numbers(g.input_len()), numbers(g.weight_len()), numbers(g.weight()[0]));
+            let mut out = vec![0.0; g.output_len()];
+            group.throughput(operations(g.products()));
+            let prepared = Prepared::new(&g, &weight, &bias);
+            group.bench_function(BenchmarkId::new("forward", name), |b| {
+                b.iter(|| prepared.forward(&g, black_box(&input), (None, Clamp::RELU), &mut out));
+            });
+            let [image, filter] = [(&input, g.input()), (&weight, g.weight())]
+                .map(|(values, shape)| Tensor::from_slice(values, &shape, &Device::Cpu).expect("a tensor"));
+            group.bench_function(BenchmarkId::new("conv2d-candle", name), |b| {
+                b.iter(|| image.conv2d(&filter, g.padding(), g.stride(), 1, 1));
+            });
+            let grad = numbers(g.output_len());
+            let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; bias.len()]);
+            let mut grad_input = vec![0.0; input.len()];
+            group.throughput(operations(2 * g.products()));
+            group.bench_function(BenchmarkId::new("backward", name), |b| {
+                b.iter(|| {
+                    let grads = (&mut grad_weight[..], &mut grad_bias[..]);
+                    backward(&g, (black_box(&input), &weight), GradSource::Plain(&grad), grads, Some(&mut grad_input));
+                });
+            });
+        }
+        for (name, g) in graph.depthwise_convolutions() {
+            let (input, weight) = (numbers(g.input_len()), numbers(g.weight_len()));
+            let bias = numbers(weight.len() / g.window());
+            let mut out = vec![0.0; g.output_len()];
+            group.throughput(operations(g.output_len() * g.window()));
+            group.bench_function(BenchmarkId::new("forward", name), |b| {
+                b.iter(|| depthwise(&g, black_box(&input), &weight, &bias, Clamp::RELU6, &mut out));
+            });
+        }
+    }
+}
+
+/// What arithmetic allows: the matrix product with both operands in the first-level cache.
+fn limit(criterion: &mut Criterion) {
+    let g = Conv2dGeometry::new([1, 64, 1, 48], [64, 64, 1, 1], 1).expect("the kernel fits");
+    let (input, weight) = (numbers(g.input_len()), numbers(g.weight_len()));
+    let mut out = vec![0.0; g.output_len()];
+    let prepared = Prepared::exact(&g, &weight, &[0.0; 64]);
+    let mut group = criterion.benchmark_group("limit");
+    group.throughput(operations(g.products()));
+    group.bench_function("one-thread", |b| {
+        b.iter(|| prepared.forward(&g, black_box(&input), (None, Clamp::NONE), &mut out));
+    });
+}
+
 fn dense_layer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dense1");
     for batch in BATCHES {
@@ -177,6 +239,6 @@ fn quick() -> Criterion {
 criterion_group! {
     name = kernels;
     config = quick();
-    targets = convolutions, dense_layer, optimiser, network
+    targets = limit, convolutions, dense_layer, optimiser, network, backbones
 }
 criterion_main!(kernels);

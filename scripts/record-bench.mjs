@@ -24,14 +24,20 @@ const rates = (throughput, ns) => {
   return bytes === undefined ? ['', ''] : [bytes / ns, 'GB/s'];
 };
 
-const lines = found.sort().map((path) => {
+const rows = found.sort().map((path) => {
   const folder = join(criterion, path, '..');
   const { full_id: name, throughput } = json(folder, 'benchmark.json');
   const { median } = json(folder, 'estimates.json');
   const [rate, unit] = rates(throughput, median.point_estimate);
   const { lower_bound: low, upper_bound: high } = median.confidence_interval;
   const milliseconds = [median.point_estimate, low, high].map((ns) => (ns / 1e6).toFixed(4));
-  return [name, ...milliseconds, rate === '' ? '' : rate.toFixed(2), unit].join(',');
+  return { name, milliseconds, rate, unit };
+});
+// What arithmetic allows, from the same run: of one thread, so several may reach several times that.
+const limit = rows.find(({ name }) => name.startsWith('limit/'))?.rate;
+const lines = rows.map(({ name, milliseconds, rate, unit }) => {
+  const share = unit === 'GFLOP/s' && limit !== undefined ? (rate / limit).toFixed(2) : '';
+  return [name, ...milliseconds, rate === '' ? '' : rate.toFixed(2), unit, share].join(',');
 });
 
 const rustc = execFileSync('rustc', ['--version', '--verbose'], { encoding: 'utf8' });
@@ -44,5 +50,5 @@ const folder = join(root, 'benches/record', target);
 mkdirSync(folder, { recursive: true });
 const file = join(folder, `${date}.csv`);
 const again = existsSync(file);
-writeFileSync(file, [...head, 'benchmark,median_ms,low_ms,high_ms,rate,unit', ...lines, ''].join('\n'));
+writeFileSync(file, [...head, 'benchmark,median_ms,low_ms,high_ms,rate,unit,of_limit', ...lines, ''].join('\n'));
 console.log(`${again ? 'replaced' : 'wrote'} ${file}`);

@@ -67,6 +67,31 @@ impl Conv2dGeometry {
         })
     }
 
+    /// Dimensions of the input, `[n, c_in, h, w]`.
+    pub fn input(&self) -> [usize; 4] {
+        [self.batch, self.in_channels, self.height, self.width]
+    }
+
+    /// Dimensions of the weight, `[c_out, c_in, kh, kw]`.
+    pub fn weight(&self) -> [usize; 4] {
+        [self.out_channels, self.in_channels, self.kernel_height, self.kernel_width]
+    }
+
+    /// Pixels between the windows.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Zeros around each image.
+    pub fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// Products of a forward pass, all images together.
+    pub fn products(&self) -> usize {
+        self.output_len() * self.taps()
+    }
+
     /// Rows of an image with its margins.
     pub(crate) fn padded_height(&self) -> usize {
         self.height + 2 * self.padding
@@ -183,24 +208,26 @@ impl Prepared {
         match (&self.0, residual) {
             (Kind::Direct(packed), residual) => direct::forward(g, input, packed, Finish { residual, clamp }, out),
             (Kind::Winograd { weight, bias }, None) => {
-                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(clamp), out, None);
+                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(clamp), out);
             }
             (Kind::Winograd { weight, bias }, Some(residual)) => {
-                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(Clamp::NONE), out, None);
+                winograd::forward(g, (input, weight, bias), TileFinish::Clamp(Clamp::NONE), out);
                 add(residual, clamp, out);
             }
         }
     }
 
-    /// The maximum of each 2×2 window of `max(0, input ⋆ weight + bias)` and its place; channels last.
+    /// The maximum of each 2×2 window of `max(0, input ⋆ weight + bias)` and, where asked for, its place; channels last.
     ///
     /// # Panics
-    /// When a slice does not hold what the geometry says.
+    /// When a slice does not hold what the geometry says, or places are asked for that were not prepared for with
+    /// [`exact`](Self::exact): they are for training.
     pub fn forward_pooled(&self, g: &Conv2dGeometry, input: &[f32], out: &mut [f32], winners: Option<&mut [f32]>) {
         match &self.0 {
             Kind::Direct(packed) => direct::forward_pooled(g, input, packed, out, winners),
             Kind::Winograd { weight, bias } => {
-                winograd::forward(g, (input, weight, bias), TileFinish::Pool, out, winners);
+                assert!(winners.is_none(), "the places of the maxima are for training");
+                winograd::forward(g, (input, weight, bias), TileFinish::Pool, out);
             }
         }
     }

@@ -66,6 +66,11 @@ impl Windows {
         [self.kernel_height, self.kernel_width, self.stride] == [side; 3] && self.padding == Padding::default()
     }
 
+    /// Values of one channel that a window sees.
+    pub fn window(&self) -> usize {
+        self.kernel_height * self.kernel_width
+    }
+
     /// Rows of the output.
     pub fn out_height(&self) -> usize {
         (self.height + self.padding.top + self.padding.bottom - self.kernel_height) / self.stride + 1

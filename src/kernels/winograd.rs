@@ -173,10 +173,10 @@ fn plane_rows(tiles: usize, channels: usize) -> Vec<u32> {
     (0..tiles).map(|tile| (tile * channels) as u32).collect()
 }
 
-/// `finish(input ⋆ weight + bias)`; with [`Finish::Pool`] the result is pooled and `winners`, if asked for, filled.
+/// `finish(input ⋆ weight + bias)`; with [`Finish::Pool`] the result is pooled.
 ///
 /// # Shapes
-/// input `[n, h, w, c_in]`, bias `[c_out]`, out and winners `[n, oh, ow, c_out]` or `[n, oh / 2, ow / 2, c_out]`
+/// input `[n, h, w, c_in]`, bias `[c_out]`, out `[n, oh, ow, c_out]` or `[n, oh / 2, ow / 2, c_out]`
 ///
 /// # Panics
 /// When a slice does not hold what the geometry says.
@@ -185,11 +185,9 @@ pub fn forward(
     (input, weight, bias): (&[f32], &Transformed, &[f32]),
     finish: Finish,
     out: &mut [f32],
-    winners: Option<&mut [f32]>,
 ) {
     let tiling = Tiling::new(g, matches!(finish, Finish::Pool));
     assert_eq!((input.len(), out.len()), (g.input_len(), g.batch * tiling.result_len()));
-    assert!(winners.as_ref().is_none_or(|winners| winners.len() == out.len()));
     let rows = tiling.block_rows();
     let starts = plane_rows(tiling.block_len(), g.in_channels);
     let (before, after) =
@@ -198,14 +196,9 @@ pub fn forward(
     let side = if tiling.pooled { tiling.side / 2 } else { tiling.side };
     let band = rows * side * tiling.result().1 * g.out_channels;
     let image_len = g.input_len() / g.batch;
-    let mut marks = winners.map(|winners| bands(winners, tiling.result_len(), band));
-    let tasks: Vec<_> = bands(out, tiling.result_len(), band)
-        .into_iter()
-        .enumerate()
-        .map(|(i, out)| (out, marks.as_mut().map(|marks| std::mem::take(&mut marks[i]))))
-        .collect();
+    let tasks = bands(out, tiling.result_len(), band);
     let blocks = tiling.down.div_ceil(rows);
-    tasks.into_par_iter().enumerate().for_each(|(i, (out, mut winners))| {
+    tasks.into_par_iter().enumerate().for_each(|(i, out)| {
         let (image, first) = (i / blocks, i % blocks * rows);
         let count = rows.min(tiling.down - first);
         let tiles = count * tiling.across;
@@ -221,7 +214,6 @@ pub fn forward(
             for (tile, (y, x)) in tiling.tiles(first, count).enumerate() {
                 let mut window = tiling.window(y, x);
                 window.start -= first * side * tiling.result().1 * g.out_channels;
-                let out = (&mut *out, winners.as_deref_mut());
                 transform_output((weight.kernel, finish), (sums, after, tile), bias, out, window);
             }
         });

@@ -284,6 +284,22 @@ impl Graph {
         [channels, height, width]
     }
 
+    /// Names and shapes of the convolutions over all channels, for one image.
+    pub fn convolutions(&self) -> impl Iterator<Item = (&str, Conv2dGeometry)> {
+        self.layers.iter().filter_map(|layer| match layer.op {
+            Op::Conv2d { geometry, .. } => Some((layer.name.as_str(), geometry)),
+            _ => None,
+        })
+    }
+
+    /// Names and shapes of the convolutions of each channel by itself, for one image.
+    pub fn depthwise_convolutions(&self) -> impl Iterator<Item = (&str, Windows)> {
+        self.layers.iter().filter_map(|layer| match layer.op {
+            Op::Depthwise { windows, .. } => Some((layer.name.as_str(), windows)),
+            _ => None,
+        })
+    }
+
     /// Logits of one image.
     pub fn outputs(&self) -> usize {
         self.shape(Value(self.layers.len())).iter().product()

@@ -169,8 +169,7 @@ impl Channels for InputTile<'_> {
 pub enum Finish {
     /// `clamp(sum + bias)`.
     Clamp(Clamp),
-    /// `max(0, max over each 2×2 window + bias)`, and which of the four it was, see
-    /// [`NO_WINNER`](super::pool::NO_WINNER).
+    /// `max(0, max over each 2×2 window + bias)`.
     Pool,
 }
 
@@ -192,7 +191,7 @@ impl Window {
 }
 
 /// `Aᵀ s A` of one tile, finished and written to its window; the windows of [`Finish::Pool`] are those of the pooled
-/// image, and `winners`, where it is given, lies as `out` does.
+/// image.
 ///
 /// # Panics
 /// When the tile or the window lies outside its slice, or the kernel is neither 3 nor 5 wide.
@@ -200,15 +199,14 @@ pub fn transform_output(
     (kernel, finish): (usize, Finish),
     (sums, planes, tile): (&[f32], Planes, usize),
     bias: &[f32],
-    (out, winners): (&mut [f32], Option<&mut [f32]>),
+    out: &mut [f32],
     window: Window,
 ) {
     let channels = planes.channels;
     assert!(planes.holds(tile, sums.len()) && bias.len() == channels && window.fits(channels, out.len()));
-    assert!(winners.as_ref().is_none_or(|winners| winners.len() == out.len()));
     let most = if matches!(finish, Finish::Pool) { (SIDE + 1 - kernel) / 2 } else { SIDE + 1 - kernel };
     assert!(window.rows <= most && window.columns <= most);
-    let job = OutputJob { sums, planes, tile, bias, out, winners, window, finish };
+    let job = OutputJob { sums, planes, tile, bias, out, window, finish };
     // SAFETY: tile, bias and window lie inside their slices with all channels.
     unsafe {
         match kernel {
@@ -225,7 +223,6 @@ struct OutputJob<'a> {
     tile: usize,
     bias: &'a [f32],
     out: &'a mut [f32],
-    winners: Option<&'a mut [f32]>,
     window: Window,
     finish: Finish,
 }
@@ -265,11 +262,8 @@ impl<const M: usize> Channels for OutputTile<'_, M> {
                             }
                             let four =
                                 [y[2 * i][2 * j], y[2 * i][2 * j + 1], y[2 * i + 1][2 * j], y[2 * i + 1][2 * j + 1]];
-                            let (best, winner) = pool(four, bias);
+                            let (best, _) = pool(four, bias);
                             best.store(job.out.as_mut_ptr().add(place(i, j)));
-                            if let Some(winners) = &mut job.winners {
-                                winner.store(winners.as_mut_ptr().add(place(i, j)));
-                            }
                         }
                     }
                 }
