@@ -33,7 +33,7 @@ const rows = found.sort().map((path) => {
   const milliseconds = [median.point_estimate, low, high].map((ns) => (ns / 1e6).toFixed(4));
   return { name, milliseconds, rate, unit };
 });
-// What arithmetic allows, from the same run: of one thread, so several may reach several times that.
+// What arithmetic allows, from the same run. Winograd's algorithm, which saves products, may lie above it.
 const limit = rows.find(({ name }) => name.startsWith('limit/'))?.rate;
 const lines = rows.map(({ name, milliseconds, rate, unit }) => {
   const share = unit === 'GFLOP/s' && limit !== undefined ? (rate / limit).toFixed(2) : '';

@@ -1,8 +1,8 @@
 //! One type of sums of byte products per instruction set, and the one place that picks among them.
 //!
 //! Activations have seven bits, `0 ..= 127`, and weights eight, signed. With the eighth bit of the activations unused
-//! every instruction there is for such sums gives the same: `vpmaddubsw` cannot saturate (`2 · 127 · 128 < 2¹⁵`), and the
-//! relaxed product of WebAssembly may be any of them, signed or unsigned on that side. So all leaves agree to the bit.
+//! every instruction there is for such sums gives the same: `vpmaddubsw` cannot saturate (`2 · 127 · 128 < 2¹⁵`). So all
+//! leaves agree to the bit.
 
 /// Products that one sum may take: `2¹⁷ · 127 · 128 < 2³¹`.
 pub const MOST_PRODUCTS: usize = 1 << 17;
