@@ -5,7 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/tools.sh
 source scripts/tools.sh
 
-# The variants of the wasm module, of which www/src/wasm.ts downloads one: name, which is its folder under www/src/pkg;
+# The wasm modules: the variants of the one that judges films, of which www/src/wasm.ts downloads one, and the decoders that
+# it adds for films in rarer formats, small rather than fast. For each: name, which is its folder under www/src/pkg;
 # cargo features; then any rustc flags on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the
 # standard library is built here too: the one that Rust ships has no atomics.
 #
@@ -18,6 +19,7 @@ WASM_VARIANTS=(
     -Clink-arg=--shared-memory -Clink-arg=--import-memory -Clink-arg=--max-memory=2147483648
     -Clink-arg=--export=__wasm_init_tls -Clink-arg=--export=__tls_size
     -Clink-arg=--export=__tls_align -Clink-arg=--export=__tls_base"
+  "decoders decoders -Copt-level=s"
 )
 
 usage() {
@@ -157,14 +159,17 @@ test_rust() { cargo test --locked --release -- --show-output; }
 # them, and the file of tests made for it; those of threads in a pool of several. In the module's own profile: what users
 # get is tested, and its dependencies are there already.
 test_wasm() {
-  local variant
+  local variant tests
   # Commas between them, which is how wasm-bindgen's runner takes them.
   export NODE_ARGS="--require=$PWD/tests/wasm/pool.cjs"
   # Node 20 has relaxed simd in its final form, behind a flag that later ones do not know.
   if ! node_has relaxedSimd; then NODE_ARGS+=,--experimental-wasm-relaxed-simd; fi
   for variant in "${WASM_VARIANTS[@]}"; do
     say "variant: ${variant%% *}"
-    wasm_cargo "$variant" test --profile wasm --lib --test wasm \
+    tests=(--test wasm)
+    # The decoders' module has none of what the library's marked tests are about.
+    if [ "${variant%% *}" != decoders ]; then tests+=(--lib); fi
+    wasm_cargo "$variant" test --profile wasm "${tests[@]}" \
       --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
   done
 }

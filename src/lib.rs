@@ -14,5 +14,5 @@ pub mod models;
 pub mod nn;
 pub mod preprocess;
 pub mod train;
-#[cfg(feature = "web")]
+#[cfg(feature = "bindings")]
 pub mod web;

@@ -2,11 +2,17 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+#[cfg(feature = "more-formats")]
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, webp::WebPDecoder};
+#[cfg(feature = "png-jpeg")]
+use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat};
 
+use super::Radiograph;
 use super::orient::Stored;
 use super::rgba::{luminance, luminance_alpha};
-use super::{Radiograph, tiff};
+#[cfg(feature = "more-formats")]
+use super::tiff;
 use crate::error::{Error, Result};
 
 /// What a file may ask for before it is refused.
@@ -41,24 +47,57 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
         return Err(Error::TooManyBytes { bytes: bytes.len() as u64, limit: limits.max_bytes });
     }
     let (format, name) = recognise(bytes)?;
-    if format == ImageFormat::Tiff {
-        return tiff::decode(bytes, limits)?.upright();
-    }
     if format == ImageFormat::Jpeg && lacks_end(bytes) {
         return Err(Error::Damaged { format: name, reason: "it breaks off before its end marker".into() });
     }
     if let Some((width, height)) = claimed_size(format, bytes) {
         check_size(width, height, limits)?;
     }
-    let failed = |error| explain(error, name);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(decoder_limits(limits));
-    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let file = Cursor::new(bytes);
+    // Each by its own type: `ImageReader` knows them as `dyn ImageDecoder`, which keeps all that they can read of a file in
+    // the module, colour profiles and three kinds of notes.
+    let stored = match format {
+        #[cfg(feature = "png-jpeg")]
+        ImageFormat::Png => stored(PngDecoder::with_limits(file, decoder_limits(limits)), name, limits),
+        #[cfg(feature = "png-jpeg")]
+        ImageFormat::Jpeg => stored(JpegDecoder::new(file), name, limits),
+        #[cfg(feature = "more-formats")]
+        ImageFormat::WebP => stored(WebPDecoder::new(file), name, limits),
+        #[cfg(feature = "more-formats")]
+        ImageFormat::Bmp => stored(BmpDecoder::new(file), name, limits),
+        #[cfg(feature = "more-formats")]
+        ImageFormat::Gif => stored(GifDecoder::new(file), name, limits),
+        #[cfg(feature = "more-formats")]
+        ImageFormat::Tiff => tiff::decode(bytes, limits),
+        _ => Err(Error::UnknownFormat { reason: format!("{name} is not built in") }),
+    };
+    stored?.upright()
+}
+
+/// What `decoder`, if it could be opened, reads of its file.
+fn stored(decoder: Result<impl ImageDecoder, ImageError>, format: &'static str, limits: &Limits) -> Result<Stored> {
+    let failed = |error| explain(error, format);
+    let mut decoder = decoder.map_err(failed)?;
+    decoder.set_limits(decoder_limits(limits)).map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     let orientation = decoder.orientation().map_err(failed)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    Stored { height: height as usize, width: width as usize, luma: luma(&image), orientation }.upright()
+    let colour = decoder.color_type();
+    let Ok(bytes) = usize::try_from(decoder.total_bytes()) else {
+        return Err(Error::TooManyPixels { width, height, limit: limits.max_pixels });
+    };
+    let mut samples = vec![0; bytes];
+    decoder.read_image(&mut samples).map_err(failed)?;
+    Ok(Stored { height: height as usize, width: width as usize, luma: luma(colour, &samples)?, orientation })
+}
+
+/// Whether this build has the decoder of a file; of one that is no image at all too, since [`decode`] says so.
+pub fn decodes(bytes: &[u8]) -> bool {
+    match recognise(bytes) {
+        Ok((ImageFormat::Png | ImageFormat::Jpeg, _)) => cfg!(feature = "png-jpeg"),
+        Ok(_) => cfg!(feature = "more-formats"),
+        Err(_) => true,
+    }
 }
 
 /// The format that the first bytes tell, and its name for messages.
@@ -141,22 +180,29 @@ fn claimed_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
     (width > 0 && height > 0).then_some((width, height))
 }
 
-/// Luminance of every pixel in `[0, 1]`, whatever the pixel type.
-fn luma(image: &DynamicImage) -> Vec<f32> {
+/// Luminance of every pixel in `[0, 1]`, whatever the pixel type; words are in the machine's byte order.
+///
+/// Not through `DynamicImage`, which keeps every conversion between colour spaces in the module.
+fn luma(colour: ColorType, samples: &[u8]) -> Result<Vec<f32>> {
     let byte = |v: u8| f32::from(v) / 255.0;
-    let word = |v: u16| f32::from(v) / 65535.0;
-    match image {
-        DynamicImage::ImageLuma8(image) => image.pixels().map(|p| byte(p.0[0])).collect(),
-        DynamicImage::ImageLumaA8(image) => image.pixels().map(|p| byte(p.0[0]) * byte(p.0[1])).collect(),
-        DynamicImage::ImageRgb8(image) => image.pixels().map(|p| luminance(p.0.map(byte))).collect(),
-        DynamicImage::ImageRgba8(image) => image.pixels().map(|p| luminance_alpha(p.0.map(byte))).collect(),
-        DynamicImage::ImageLuma16(image) => image.pixels().map(|p| word(p.0[0])).collect(),
-        DynamicImage::ImageLumaA16(image) => image.pixels().map(|p| word(p.0[0]) * word(p.0[1])).collect(),
-        DynamicImage::ImageRgb16(image) => image.pixels().map(|p| luminance(p.0.map(word))).collect(),
-        DynamicImage::ImageRgba16(image) => image.pixels().map(|p| luminance_alpha(p.0.map(word))).collect(),
-        // None of the decoders switched on gives another type today.
-        other => other.to_rgba16().pixels().map(|p| luminance_alpha(p.0.map(word))).collect(),
+    fn words<const N: usize>(pixel: &[[u8; 2]]) -> [f32; N] {
+        std::array::from_fn(|i| f32::from(u16::from_ne_bytes(pixel[i])) / 65535.0)
     }
+    let (pairs, _) = samples.as_chunks::<2>();
+    Ok(match colour {
+        ColorType::L8 => samples.iter().map(|&v| byte(v)).collect(),
+        ColorType::La8 => pairs.iter().map(|p| byte(p[0]) * byte(p[1])).collect(),
+        ColorType::Rgb8 => samples.as_chunks::<3>().0.iter().map(|p| luminance(p.map(byte))).collect(),
+        ColorType::Rgba8 => samples.as_chunks::<4>().0.iter().map(|p| luminance_alpha(p.map(byte))).collect(),
+        ColorType::L16 => pairs.chunks_exact(1).map(|p| words::<1>(p)[0]).collect(),
+        ColorType::La16 => pairs.chunks_exact(2).map(|p| words(p)).map(|[luma, alpha]| luma * alpha).collect(),
+        ColorType::Rgb16 => pairs.chunks_exact(3).map(|p| luminance(words(p))).collect(),
+        ColorType::Rgba16 => pairs.chunks_exact(4).map(|p| luminance_alpha(words(p))).collect(),
+        // None of the decoders switched on gives another type today.
+        other => {
+            return Err(Error::UnknownFormat { reason: format!("pixels of the kind {other:?} are not supported") });
+        }
+    })
 }
 
 /// What a decoder's error means to whoever has the file.

@@ -3,11 +3,12 @@
 mod decode;
 mod orient;
 mod rgba;
+#[cfg(feature = "more-formats")]
 mod tiff;
 
 use std::fmt;
 
-pub use decode::{Limits, decode};
+pub use decode::{Limits, decode, decodes};
 pub use rgba::from_rgba;
 
 use crate::error::{Error, Result};

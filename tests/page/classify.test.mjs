@@ -29,20 +29,17 @@ function shown(page) {
   );
 }
 
-test('every kind of file gets the scores that roentgen predict gives it, with no request after the weights', async () => {
-  const films = ['film.png', 'film.jpg', 'film.tif', 'film16.png', 'lossy.webp', 'progressive.jpg', 'rgba8.png'].map(picture);
+/** Holds the page to what the command line says of each file. */
+async function assertJudgedAsPredicted(page, names) {
+  const films = names.map(picture);
   const expected = await predict(films.map(({ path }) => path));
-  const { context, page, requests, complaints } = await open();
-  const asked = requests.length;
-  // Nothing is needed any more: the connection may as well be cut.
-  await context.setOffline(true);
   for (const [i, film] of films.entries()) {
     const answer = await judge(page, film);
     if (expected[i].error !== null) {
       assert.equal(answer.error?.kind, expected[i].error.kind, film.name);
       continue;
     }
-    assert.equal(answer.result.label, expected[i].label, film.name);
+    assert.equal(answer.result?.label, expected[i].label, film.name);
     const scores = await shown(page);
     assert.deepEqual(Object.keys(scores), Object.keys(expected[i].scores), film.name);
     for (const [name, score] of Object.entries(expected[i].scores)) {
@@ -51,8 +48,37 @@ test('every kind of file gets the scores that roentgen predict gives it, with no
     }
     assert.match(await page.locator('[part=time]').innerText(), /^[\d,.]+ m?s$/);
   }
+}
+
+test('PNG and JPEG get the scores that roentgen predict gives them, with no request after the weights', async () => {
+  const { context, page, requests, complaints } = await open();
+  const asked = requests.length;
+  // Nothing is needed any more: the connection may as well be cut.
+  await context.setOffline(true);
+  await assertJudgedAsPredicted(page, ['film.png', 'film.jpg', 'film16.png', 'progressive.jpg', 'rgba8.png', 'grey1.png']);
   assert.deepEqual(requests.slice(asked), [], 'requests after the weights');
   assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('so do all other formats, with one request each for the two files of their decoders', async () => {
+  const { context, page, requests, complaints } = await open();
+  const asked = requests.length;
+  const films = ['lossy.webp', 'film.tif', 'jpeg.tif', 'fax.tif', 'orientation6.tif', 'lossless.webp', 'rgb8.bmp', 'grey.gif'];
+  await assertJudgedAsPredicted(page, films);
+  const files = requests.slice(asked).map((url) => /([^/]*)-.{8}(\.\w+)$/.exec(url)?.slice(1).join(''));
+  assert.deepEqual(files, ['roentgen-decoders_bg.wasm', 'roentgen-decoders.js']);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('without a connection the first film in another format says so, and is judged when it is back', async () => {
+  const { context, page } = await open();
+  await context.setOffline(true);
+  assert.equal((await judge(page, picture('film.tif'))).error?.kind, 'network');
+  assert.equal((await judge(page, picture('film.png'))).result?.refused, null);
+  await context.setOffline(false);
+  await assertJudgedAsPredicted(page, ['film.tif']);
   await context.close();
 });
 

@@ -28,6 +28,8 @@ test('each broken file gets its sentence and the kind the command line gives, an
     'broken/page.jpg': /Export the film as PNG/,
     'broken/truncated-film.png': /damaged or incomplete.*Export or copy it again/,
     'broken/truncated-film.jpg': /damaged or incomplete/,
+    'broken/truncated-lossy.webp': /damaged or incomplete/,
+    'broken/truncated-grey8.tif': /damaged or incomplete/,
     'broken/claims-60000.png': /too many pixels.*Save a copy/,
     'broken/claims-256-megapixels.png': /too many pixels/,
     'broken/one-pixel.png': /too small.*original size/,

@@ -5,6 +5,7 @@
 
 import { relaxedSimd, simd, threads as sharedMemory } from 'wasm-feature-detect';
 import type * as Simd128 from './pkg/simd128/roentgen-simd128.js';
+import decodersUrl from './pkg/decoders/roentgen-decoders_bg.wasm?url';
 import relaxedSimdUrl from './pkg/relaxed-simd/roentgen-relaxed-simd_bg.wasm?url';
 import simd128Url from './pkg/simd128/roentgen-simd128_bg.wasm?url';
 import threadsUrl from './pkg/threads/roentgen-threads_bg.wasm?url';
@@ -15,6 +16,7 @@ import type { RunOptions, Runtime, Variant } from './types';
 
 /** What all variants have in common. */
 export type Core = typeof Simd128;
+export type Decoders = typeof import('./pkg/decoders/roentgen-decoders.js');
 export type { Classifier, Film as DecodedFilm } from './pkg/simd128/roentgen-simd128.js';
 
 interface Opened {
@@ -99,6 +101,30 @@ async function openThreads(script: URL, threads: number, signal: AbortSignal): P
     pool.close();
     throw cause;
   }
+}
+
+let decoders: Promise<Decoders> | undefined;
+
+/**
+ * The decoders that no variant of the core has, downloaded on the first call.
+ *
+ * @throws {@link Failure} of kind `network`, whereupon the next call tries again
+ */
+export function openDecoders(): Promise<Decoders> {
+  decoders ??= loadDecoders().catch((cause: unknown) => {
+    decoders = undefined;
+    throw cause;
+  });
+  return decoders;
+}
+
+async function loadDecoders(): Promise<Decoders> {
+  // Several films may wait for it: none of them can abort it.
+  const module = await compiled(decodersUrl, new AbortController().signal);
+  // Not at the same time: an import that failed once fails for good in some browsers, so the connection is tried first.
+  const decoders = await bindings(decodersUrl, import('./pkg/decoders/roentgen-decoders.js'));
+  await decoders.default({ module_or_path: module });
+  return decoders;
 }
 
 /** The JavaScript around the module at `url`, from which its own address is not far. */

@@ -9,7 +9,7 @@ import type { Failure } from './errors';
 import { download, get, isFailure } from './fetch';
 import { isThread, serve } from './pool';
 import type { Classification, Film, ModelCard, Opened, Prediction, Progress, RunOptions } from './types';
-import { openCore, type Classifier, type Core, type DecodedFilm } from './wasm';
+import { openCore, openDecoders, type Classifier, type Core, type DecodedFilm, type Decoders } from './wasm';
 
 /** A result or a failure: an Error that crosses `postMessage` would lose its kind. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
@@ -48,8 +48,10 @@ const engine = {
     return run(job, async (signal) => {
       const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
       const { Film } = await whenOpen(core, signal);
+      const own = image instanceof ImageData || Film.decodes(bytes);
+      const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
       const started = performance.now();
-      const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : Film.decode(bytes);
+      const film = filmOf(image, bytes, Film, decoders);
       try {
         const decoded = performance.now() - started;
         // Awaited, so that the page shows the film before it shows what is said of it.
@@ -114,6 +116,18 @@ async function read(file: Blob): Promise<Uint8Array> {
     return new Uint8Array(await file.arrayBuffer());
   } catch (cause) {
     throw { kind: 'unreadable-file', detail: String(cause) } satisfies Failure;
+  }
+}
+
+/** The film in an image; `decoders` are for a file that the core has no decoder for. */
+function filmOf(image: Blob | ImageData, bytes: Uint8Array, Film: Core['Film'], decoders: Decoders | undefined): DecodedFilm {
+  if (image instanceof ImageData) return Film.fromRgba(image.width, image.height, bytes);
+  if (decoders === undefined) return Film.decode(bytes);
+  const decoded = new decoders.Decoded(bytes);
+  try {
+    return Film.fromLuma(decoded.width, decoded.height, decoded.luma);
+  } finally {
+    decoded.free();
   }
 }
 

@@ -1,35 +1,16 @@
-//! Bindings for the browser: conversion and nothing else.
-//!
-//! What crosses is bytes, numbers and JSON; no tensor does. Every failure arrives in JavaScript as an `Error` whose
-//! `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its message goes to the
-//! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
+//! The classifier: films, models, predictions.
 
-#[cfg(feature = "threads")]
-pub mod threads;
-
-use js_sys::{JsString, Reflect};
 use wasm_bindgen::prelude::*;
 
+use super::thrown;
 use crate::data::Batch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::{ModelCard, Storage, Weight, read_weights, write_weights};
-use crate::image::{Limits, Radiograph, decode, from_rgba};
+use crate::image::{Limits, Radiograph, decode, decodes, from_rgba};
 use crate::models::Architecture;
 use crate::nn::{ParameterSpec, Precision, Tensor};
 use crate::preprocess::Preprocess;
 use crate::train::TrainConfig;
-
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(message: &str);
-}
-
-/// Sends what a panic says to the console; without it only `unreachable` would be heard.
-#[wasm_bindgen(start)]
-pub fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
-}
 
 /// A decoded film, in the module's memory until `free()`.
 #[wasm_bindgen]
@@ -37,6 +18,11 @@ pub struct Film(Radiograph);
 
 #[wasm_bindgen]
 impl Film {
+    /// Whether a file is for [`Self::decode`]: false for one whose decoder is in the other module.
+    pub fn decodes(bytes: &[u8]) -> bool {
+        decodes(bytes)
+    }
+
     /// Decodes an image file under the default [`Limits`].
     pub fn decode(bytes: &[u8]) -> Result<Film, JsValue> {
         decode(bytes, &Limits::default()).map(Film).map_err(thrown)
@@ -46,6 +32,12 @@ impl Film {
     #[wasm_bindgen(js_name = fromRgba)]
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Film, JsValue> {
         from_rgba(width, height, rgba).map(Film).map_err(thrown)
+    }
+
+    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`.
+    #[wasm_bindgen(js_name = fromLuma)]
+    pub fn from_luma(width: u32, height: u32, luma: Vec<f32>) -> Result<Film, JsValue> {
+        Radiograph::new(height as usize, width as usize, luma).map(Film).map_err(thrown)
     }
 
     /// Width in pixels, upright.
@@ -227,12 +219,4 @@ fn preview(film: &Radiograph, max_side: usize) -> Result<Preview> {
         [grey, grey, grey, 255]
     });
     Ok(Preview { width: width as u32, height: height as u32, rgba: rgba.collect() })
-}
-
-/// `error` as a JavaScript `Error` with its `kind`.
-fn thrown(error: Error) -> JsValue {
-    let value = js_sys::Error::new(&error.to_string());
-    // Fails on objects that are not extensible only; without a kind the page calls it internal.
-    let _ = Reflect::set(&value, &JsString::from("kind"), &JsString::from(error.kind()));
-    value.into()
 }

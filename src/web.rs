@@ -1,0 +1,40 @@
+//! Bindings for the browser: conversion and nothing else.
+//!
+//! What crosses is bytes, numbers and JSON; no tensor does. Every failure arrives in JavaScript as an `Error` whose
+//! `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its message goes to the
+//! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
+//!
+//! What is compiled depends on the module: [`classifier`] is in each variant of the one that every visitor downloads,
+//! [`decoders`] is the one that comes with the first film in another format than PNG or JPEG.
+
+#[cfg(feature = "web")]
+pub mod classifier;
+#[cfg(feature = "decoders")]
+pub mod decoders;
+#[cfg(feature = "threads")]
+pub mod threads;
+
+use js_sys::{JsString, Reflect};
+use wasm_bindgen::prelude::*;
+
+use crate::error::Error;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(message: &str);
+}
+
+/// Sends what a panic says to the console; without it only `unreachable` would be heard.
+#[wasm_bindgen(start)]
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
+}
+
+/// `error` as a JavaScript `Error` with its `kind`.
+fn thrown(error: Error) -> JsValue {
+    let value = js_sys::Error::new(&error.to_string());
+    // Fails on objects that are not extensible only; without a kind the page calls it internal.
+    let _ = Reflect::set(&value, &JsString::from("kind"), &JsString::from(error.kind()));
+    value.into()
+}

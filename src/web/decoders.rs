@@ -1,0 +1,37 @@
+//! The second module: decoders of the formats that few films come in, and nothing else.
+
+use wasm_bindgen::prelude::*;
+
+use super::thrown;
+use crate::image::{Limits, Radiograph, decode};
+
+/// A decoded film on its way to the module that judges it, in this one's memory until `free()`.
+#[wasm_bindgen]
+pub struct Decoded(Radiograph);
+
+#[wasm_bindgen]
+impl Decoded {
+    /// Decodes an image file under the default [`Limits`].
+    #[wasm_bindgen(constructor)]
+    pub fn new(bytes: &[u8]) -> Result<Decoded, JsValue> {
+        decode(bytes, &Limits::default()).map(Decoded).map_err(thrown)
+    }
+
+    /// Width in pixels, upright.
+    #[wasm_bindgen(getter)]
+    pub fn width(&self) -> u32 {
+        self.0.width() as u32
+    }
+
+    /// Height in pixels, upright.
+    #[wasm_bindgen(getter)]
+    pub fn height(&self) -> u32 {
+        self.0.height() as u32
+    }
+
+    /// A copy of the luminance, row-major `[height, width]`, in `[0, 1]`: what the other module's `Film.fromLuma` takes.
+    #[wasm_bindgen(getter)]
+    pub fn luma(&self) -> Vec<f32> {
+        self.0.luma().to_vec()
+    }
+}
