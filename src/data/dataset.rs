@@ -59,7 +59,7 @@ impl Dataset {
                 let film = read_film(&sample.path, &limits)
                     .and_then(|bytes| decode(&bytes, &limits))
                     .and_then(|film| preprocess.prepare(&film))
-                    .map(|grey| grey.iter().map(|v| (v * 255.0).round() as u8).collect());
+                    .map(|grey| Self::bytes_of(&grey));
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
                 film
             })
@@ -81,23 +81,37 @@ impl Dataset {
             };
             return Err(Error::Dataset { reason });
         }
+        let dataset = Self::of(read, classes, preprocess);
+        Ok((dataset, unreadable))
+    }
+
+    /// The set of `films` in their order, each prepared by `preprocess` and rounded to bytes.
+    pub(super) fn of(films: Vec<(&Sample, impl AsRef<[u8]>)>, classes: &[String], preprocess: &Preprocess) -> Self {
+        let size = preprocess.height * preprocess.width;
         let mut sources = BTreeMap::new();
-        for (sample, _) in &read {
+        for (sample, film) in &films {
+            assert_eq!(film.as_ref().len(), size);
             let next = sources.len();
             sources.entry(sample.source.as_deref()).or_insert(next);
         }
-        let dataset = Self {
+        let mut greys = Vec::with_capacity(films.len() * size);
+        films.iter().for_each(|(_, film)| greys.extend_from_slice(film.as_ref()));
+        Self {
             height: preprocess.height,
             width: preprocess.width,
             classes: classes.to_vec(),
-            labels: read.iter().map(|(sample, _)| sample.class).collect(),
-            sources: read.iter().map(|(sample, _)| sources[&sample.source.as_deref()]).collect(),
+            labels: films.iter().map(|(sample, _)| sample.class).collect(),
+            sources: films.iter().map(|(sample, _)| sources[&sample.source.as_deref()]).collect(),
             // Groups are of use only when every film has one.
-            groups: read.iter().map(|(sample, _)| sample.group.clone()).collect(),
-            names: read.iter().map(|(sample, _)| sample.name.clone()).collect(),
-            films: read.into_iter().flat_map(|(_, film)| film).collect(),
-        };
-        Ok((dataset, unreadable))
+            groups: films.iter().map(|(sample, _)| sample.group.clone()).collect(),
+            names: films.iter().map(|(sample, _)| sample.name.clone()).collect(),
+            films: greys,
+        }
+    }
+
+    /// Values in `[0, 1]` as they are kept.
+    pub(super) fn bytes_of(grey: &[f32]) -> Vec<u8> {
+        grey.iter().map(|v| (v * 255.0).round() as u8).collect()
     }
 
     /// Number of films.
@@ -173,10 +187,15 @@ impl Dataset {
     pub fn batches(&self, preprocess: &Preprocess, batch_size: usize) -> impl Iterator<Item = Batch> {
         assert!(batch_size > 0);
         self.assert_prepared_by(preprocess);
-        (0..self.len()).step_by(batch_size).map(move |start| {
-            let films: Vec<usize> = (start..self.len().min(start + batch_size)).collect();
-            Batch::assemble(self, preprocess, &films, |_, grey| grey)
-        })
+        (0..self.len()).step_by(batch_size).filter_map(move |start| self.batch_from(preprocess, start, batch_size))
+    }
+
+    /// Up to `batch_size` films from number `start` on, unchanged; `None` beyond the last one. `preprocess` as for
+    /// [`Self::batches`].
+    pub fn batch_from(&self, preprocess: &Preprocess, start: usize, batch_size: usize) -> Option<Batch> {
+        self.assert_prepared_by(preprocess);
+        let films: Vec<usize> = (start..self.len().min(start + batch_size)).collect();
+        (!films.is_empty()).then(|| Batch::assemble(self, preprocess, &films, |_, grey| grey))
     }
 
     /// A set prepared for another size would be read as another picture.

@@ -1,6 +1,7 @@
 //! `manifest.csv`: what the folders cannot say about a film, namely its group and its source.
 
 use std::collections::HashMap;
+#[cfg(feature = "cli")]
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -23,14 +24,23 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Dataset`] when it is no CSV with a header, or has no column `path`; [`Error::Io`].
+    #[cfg(feature = "cli")]
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("manifest.csv");
         if !path.is_file() {
             return Ok(Self::default());
         }
-        let refuse = |reason: String| Error::Dataset { reason: format!("{}: {reason}", path.display()) };
         let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        Self::parse(&bytes, &path.display().to_string())
+    }
+
+    /// Reads the bytes of the file called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] when it is no CSV with a header, or has no column `path`.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self> {
+        let refuse = |reason: String| Error::Dataset { reason: format!("{name}: {reason}") };
+        let mut reader = csv::Reader::from_reader(bytes);
         let header = reader.headers().map_err(|error| refuse(error.to_string()))?.clone();
         let column = |name: &str| header.iter().position(|title| title.trim_start_matches('\u{feff}') == name);
         let Some(path_column) = column("path") else {

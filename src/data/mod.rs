@@ -2,15 +2,17 @@
 //!
 //! [`open`] finds the films and their classes and holds some back for validation, [`Dataset::load`] decodes and resizes
 //! them once, [`Loader`] draws augmented batches. Same folders, same seed, same step: same batch, on any number of
-//! threads. What a batch is used for is left to the trainer.
+//! threads. A page, which has no folders to open, hands its films to a [`Collection`] instead. What a batch is used for is left to the trainer.
 
+#[cfg(any(feature = "cli", feature = "web"))]
+mod collection;
 mod dataset;
 #[cfg(feature = "cli")]
 mod folder;
 mod loader;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "web"))]
 mod manifest;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "web"))]
 mod split;
 mod survey;
 
@@ -18,6 +20,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+#[cfg(any(feature = "cli", feature = "web"))]
+pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};

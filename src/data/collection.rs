@@ -1,0 +1,541 @@
+//! Films that are handed over one by one, as a page gets them: laid out, shared out, and compared with each other.
+//!
+//! The same layouts, names, order and validation films as [`open`](super::open) finds on a disk, so that a page and the
+//! command line train on the same batches. Beside that, what only the whole set shows: the same picture in two splits or
+//! two classes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::manifest::Manifest;
+use super::split::hold_out;
+use super::{Dataset, Sample};
+use crate::error::{Error, Result};
+use crate::image::Radiograph;
+use crate::preprocess::Preprocess;
+
+/// Films of one size by the paths that they came with: 16 kB a film at 128 × 128.
+#[derive(Debug)]
+pub struct Collection {
+    preprocess: Preprocess,
+    films: BTreeMap<String, Film>,
+    /// Paths whose files are no films: their classes are there all the same.
+    unreadable: BTreeSet<String>,
+    manifest: Manifest,
+    /// Where the manifest lies: empty, or ending in `/`.
+    manifest_folder: String,
+}
+
+#[derive(Debug, Clone)]
+struct Film {
+    grey: Vec<u8>,
+    /// Of the picture, not of the file: a copy in another format without loss is the same.
+    hash: [u8; 32],
+}
+
+/// How films without splits of their own are shared out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares {
+    /// Classes in label order; every class folder in alphabetical order when `None`.
+    pub classes: Option<Vec<String>>,
+    /// Draws what is held back.
+    pub seed: u64,
+    /// Share of the training films held back for validation where no `val` folder holds them, in `[0, 0.9]`.
+    pub val_fraction: f64,
+    /// Share of all films held back for the test where there are no splits at all, in `[0, 0.9]`.
+    pub test_fraction: f64,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self { classes: None, seed: 0, val_fraction: 0.15, test_fraction: 0.2 }
+    }
+}
+
+/// The films of a collection by split.
+#[derive(Debug)]
+pub struct Shared {
+    /// Films to train on.
+    pub train: Vec<Sample>,
+    /// Films to choose the best epoch by.
+    pub val: Vec<Sample>,
+    /// Films that nothing may be chosen by.
+    pub test: Vec<Sample>,
+    /// What there is to say of them.
+    pub report: Report,
+}
+
+/// Counts, and what was drawn or left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// Films to train on, by class.
+    pub train: Vec<usize>,
+    /// Films to validate on, by class.
+    pub val: Vec<usize>,
+    /// Films to test on, by class.
+    pub test: Vec<usize>,
+    /// Whether the validation films were drawn, for there is no `val` folder.
+    pub val_drawn: bool,
+    /// Whether the test films were drawn, for there are no splits.
+    pub test_drawn: bool,
+    /// Pictures that are there more than once.
+    pub copies: Vec<Copies>,
+    /// Class folders that are no class, files outside of class folders, classes that a split has no film of: sentences.
+    pub notes: Vec<String>,
+}
+
+/// The same picture under several names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Copies {
+    /// Their paths in order.
+    pub films: Vec<String>,
+    /// What became of them, in words.
+    pub outcome: &'static str,
+    /// Those of them that are not used.
+    pub left_out: Vec<String>,
+}
+
+/// Splits in the order in which they keep a picture that several of them have: nothing is trained on that is tested.
+const SPLITS: [&str; 3] = ["test", "val", "train"];
+
+/// Where a path belongs.
+struct Place<'a> {
+    /// Index into [`SPLITS`].
+    split: usize,
+    class: &'a str,
+    /// Below the class folder.
+    rest: &'a str,
+}
+
+/// How the paths are laid out.
+struct Layout {
+    /// The folder that everything lies in: empty, or ending in `/`.
+    root: String,
+    /// Whether `train` and its like lie in it, or the classes do.
+    splits: bool,
+}
+
+impl Layout {
+    fn of<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Result<Self> {
+        let mut root = String::new();
+        loop {
+            let below = paths.clone().filter_map(|path| path.strip_prefix(&root));
+            let folders: BTreeSet<&str> = below.filter_map(|path| path.split_once('/')).map(|(name, _)| name).collect();
+            let has = |name| folders.contains(name);
+            if has("train") {
+                return Ok(Self { root, splits: true });
+            }
+            if has("test") || has("val") {
+                return Err(refuse("there is a `test` or `val` folder but no `train` folder".into()));
+            }
+            // One folder with folders in it is the one that was dropped.
+            let only = folders.first().map(|name| format!("{root}{name}/"));
+            match only {
+                None => {
+                    let reason = "there are no class folders; put the films of each class into a folder of its own";
+                    return Err(refuse(reason.into()));
+                }
+                Some(inner) if folders.len() == 1 && paths.clone().any(|path| is_nested(path, &inner)) => root = inner,
+                Some(_) => return Ok(Self { root, splits: false }),
+            }
+        }
+    }
+
+    /// Where `path` belongs; `None` for what lies in no class folder.
+    fn place<'a>(&self, path: &'a str) -> Option<Place<'a>> {
+        let mut below = path.strip_prefix(&self.root)?;
+        let mut split = SPLITS.len() - 1;
+        if self.splits {
+            let (name, rest) = below.split_once('/')?;
+            split = SPLITS.iter().position(|split| *split == name)?;
+            below = rest;
+        }
+        let (class, rest) = below.split_once('/')?;
+        Some(Place { split, class, rest })
+    }
+}
+
+fn is_nested(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|below| below.contains('/'))
+}
+
+impl Collection {
+    /// None yet; films will be prepared by `preprocess`.
+    ///
+    /// # Errors
+    /// Those of [`Preprocess::validate`].
+    pub fn new(preprocess: Preprocess) -> Result<Self> {
+        preprocess.validate()?;
+        Ok(Self {
+            preprocess,
+            films: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            manifest: Manifest::default(),
+            manifest_folder: String::new(),
+        })
+    }
+
+    /// What is done to the films.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// Number of films.
+    pub fn len(&self) -> usize {
+        self.films.len()
+    }
+
+    /// Whether there is no film.
+    pub fn is_empty(&self) -> bool {
+        self.films.is_empty()
+    }
+
+    /// A film as it is kept, grey bytes `[height, width]`, within 1/510 of what [`Preprocess::prepare`] gives.
+    ///
+    /// # Errors
+    /// Those of [`Preprocess::prepare`].
+    pub fn prepare(&self, film: &Radiograph) -> Result<Vec<u8>> {
+        Ok(Dataset::bytes_of(&self.preprocess.prepare(film)?))
+    }
+
+    /// Takes the film at `path`, with `/` on every system, as [`Self::prepare`] gave it; one with the same path is replaced.
+    ///
+    /// # Errors
+    /// [`Error::BufferLength`] when it has another size.
+    pub fn insert(&mut self, path: &str, grey: Vec<u8>) -> Result<()> {
+        let expected = self.preprocess.height * self.preprocess.width;
+        if grey.len() != expected {
+            return Err(Error::BufferLength { expected, found: grey.len() });
+        }
+        let hash = Sha256::digest(&grey).into();
+        self.unreadable.remove(path);
+        self.films.insert(path.to_owned(), Film { grey, hash });
+        Ok(())
+    }
+
+    /// Notes that the file at `path` is no film.
+    pub fn insert_unreadable(&mut self, path: &str) {
+        self.unreadable.insert(path.to_owned());
+    }
+
+    /// Takes the `manifest.csv` found at `path`, which knows groups and sources.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::parse`].
+    pub fn set_manifest(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.manifest = Manifest::parse(bytes, path)?;
+        self.manifest_folder = path.rfind('/').map_or("", |end| &path[..=end]).to_owned();
+        Ok(())
+    }
+
+    /// Paths of all films in order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.films.keys().map(String::as_str)
+    }
+
+    /// The film at `path`, row-major `[height, width]`.
+    pub fn grey(&self, path: &str) -> Option<&[u8]> {
+        self.films.get(path).map(|film| film.grey.as_slice())
+    }
+
+    /// The films of some of [`Self::share`]'s samples.
+    pub fn dataset(&self, samples: &[Sample], classes: &[String]) -> Dataset {
+        let grey = |sample: &Sample| self.films[sample.path.to_str().expect("made of a string")].grey.as_slice();
+        let films = samples.iter().map(|sample| (sample, grey(sample))).collect();
+        Dataset::of(films, classes, &self.preprocess)
+    }
+
+    /// Sorts the films into classes and splits.
+    ///
+    /// `train/<class>/*`, `test/<class>/*` and `val/<class>/*`, or `<class>/*` alone; in whichever folder all of it lies.
+    /// A picture that is there twice stays in one split: in its own class it is tested rather than validated on, and
+    /// validated rather than trained on; in two classes it is not used at all.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] that says what to do: no class folders, one class, a class without a film, too few films to
+    /// validate. [`Error::Config`] for a share outside `[0, 0.9]`.
+    pub fn share(&self, shares: &Shares) -> Result<Shared> {
+        for (field, share) in [("val_fraction", shares.val_fraction), ("test_fraction", shares.test_fraction)] {
+            if !(0.0..=0.9).contains(&share) {
+                return Err(Error::Config { field, reason: format!("{share}; it must be 0 to 0.9") });
+            }
+        }
+        let all = self.films.keys().chain(&self.unreadable).map(String::as_str);
+        let layout = Layout::of(all.clone())?;
+        let mut notes = Vec::new();
+        let classes = self.classes(&layout, shares, &mut notes)?;
+        let copies = self.copies(&layout, &classes);
+        let left_out: BTreeSet<&str> = copies.iter().flat_map(|copies| &copies.left_out).map(String::as_str).collect();
+
+        let mut splits = [const { Vec::new() }; SPLITS.len()];
+        for path in self.films.keys().filter(|path| !left_out.contains(path.as_str())) {
+            let Some(Place { split, class, rest }) = layout.place(path) else { continue };
+            let Some(label) = classes.iter().position(|name| name == class) else { continue };
+            let row = path.strip_prefix(&self.manifest_folder).map(|below| self.manifest.row(below));
+            let row = row.unwrap_or_default();
+            // What is drawn keeps copies together.
+            let copy = copies.iter().find(|copies| copies.films.contains(path));
+            let group = row.group.or_else(|| copy.map(|copies| format!("copy of {}", copies.films[0])));
+            let name = format!("{class}/{rest}");
+            splits[split].push(Sample { path: path.into(), name, class: label, group, source: row.source });
+        }
+        // As a walk through the folders would find them: names of folders and files compared one by one.
+        for samples in &mut splits {
+            samples.sort_by(|a, b| a.class.cmp(&b.class).then_with(|| a.name.split('/').cmp(b.name.split('/'))));
+        }
+        let [mut test, mut val, mut train] = splits;
+        let has = |split| layout.splits && all.clone().any(|path| layout.place(path).is_some_and(|p| p.split == split));
+        let (test_drawn, val_drawn) = (!layout.splits, !has(1));
+        if test_drawn {
+            (train, test) = hold_out(train, shares.test_fraction, shares.seed);
+        }
+        if val_drawn {
+            (train, val) = hold_out(train, shares.val_fraction, shares.seed);
+        }
+        let count = |samples: &[Sample]| {
+            let mut counts = vec![0; classes.len()];
+            samples.iter().for_each(|sample| counts[sample.class] += 1);
+            counts
+        };
+        let report = Report {
+            train: count(&train),
+            val: count(&val),
+            test: count(&test),
+            classes,
+            val_drawn,
+            test_drawn,
+            copies,
+            notes,
+        };
+        if let Some(empty) = report.train.iter().position(|&count| count == 0) {
+            let class = &report.classes[empty];
+            return Err(refuse(format!("class `{class}` has no film left to train on; add films to it")));
+        }
+        if val.is_empty() {
+            return Err(refuse("no film is left to validate on; about 7 films a class are the fewest".into()));
+        }
+        Ok(Shared { train, val, test, report })
+    }
+
+    /// The classes that there are films to train on for; `notes` gets what is beside them.
+    fn classes(&self, layout: &Layout, shares: &Shares, notes: &mut Vec<String>) -> Result<Vec<String>> {
+        let mut found = BTreeMap::<&str, usize>::new();
+        let mut outside = 0;
+        for path in self.films.keys().chain(&self.unreadable) {
+            match layout.place(path) {
+                Some(Place { split: 2, class, .. }) => {
+                    *found.entry(class).or_default() += usize::from(self.films.contains_key(path));
+                }
+                Some(_) => {}
+                None => outside += 1,
+            }
+        }
+        if outside > 0 {
+            notes.push(format!("{outside} file(s) lie outside of class folders and are left out."));
+        }
+        let classes: Vec<String> = match &shares.classes {
+            Some(classes) => classes.clone(),
+            None => found.keys().map(|&class| class.to_owned()).collect(),
+        };
+        if let Some(missing) = classes.iter().find(|class| found.get(class.as_str()).is_none_or(|&films| films == 0)) {
+            return Err(refuse(format!(
+                "class `{missing}` has no readable film to train on; add films, or leave it out"
+            )));
+        }
+        if classes.len() < 2 {
+            let one = classes.first().map_or("none", String::as_str);
+            return Err(refuse(format!("training needs at least two classes; there is {one}")));
+        }
+        let mut others = BTreeSet::new();
+        for path in self.films.keys() {
+            if let Some(Place { split, class, .. }) =
+                layout.place(path).filter(|p| !classes.iter().any(|c| c == p.class))
+            {
+                others.insert(if layout.splits { format!("{}/{class}", SPLITS[split]) } else { class.to_owned() });
+            }
+        }
+        if !others.is_empty() {
+            notes.push(format!("Left out, no class to train: {}.", others.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+        Ok(classes)
+    }
+
+    /// Pictures that are there more than once in the classes.
+    fn copies(&self, layout: &Layout, classes: &[String]) -> Vec<Copies> {
+        let mut alike = BTreeMap::<&[u8; 32], Vec<(&str, Place<'_>)>>::new();
+        for (path, film) in &self.films {
+            if let Some(place) = layout.place(path).filter(|place| classes.iter().any(|class| class == place.class)) {
+                alike.entry(&film.hash).or_default().push((path, place));
+            }
+        }
+        let mut copies: Vec<Copies> = alike
+            .into_values()
+            .filter(|films| films.len() > 1)
+            .map(|films| {
+                let (first, best) = (films[0].1.class, films.iter().map(|(_, place)| place.split).min());
+                let one_class = films.iter().all(|(_, place)| place.class == first);
+                let one_split = films.iter().all(|(_, place)| Some(place.split) == best);
+                let left_out = |(_, place): &&(&str, Place)| !one_class || Some(place.split) != best;
+                Copies {
+                    outcome: match (one_class, one_split) {
+                        (false, _) => "in different classes, so none is used",
+                        (true, false) => "in different splits, so it is kept where nothing is learnt from it",
+                        (true, true) => "in one class, where it counts more than once; never on both sides of a split",
+                    },
+                    left_out: films.iter().filter(left_out).map(|(path, _)| path.to_string()).collect(),
+                    films: films.iter().map(|(path, _)| path.to_string()).collect(),
+                }
+            })
+            .collect();
+        copies.sort_by(|a, b| a.films.cmp(&b.films));
+        copies
+    }
+}
+
+fn refuse(reason: String) -> Error {
+    Error::Dataset { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A film of one grey at each path.
+    fn collection(films: &[(&str, u8)]) -> Collection {
+        let mut collection = Collection::new(Preprocess::new(1, 2, 2)).unwrap();
+        films.iter().for_each(|(path, grey)| collection.insert(path, vec![*grey; 4]).unwrap());
+        collection
+    }
+
+    /// `n` different films of each class in a folder.
+    fn folder(prefix: &str, classes: &[&str], n: u8, first: u8) -> Vec<(String, u8)> {
+        let of = |(c, class): (usize, &&str)| {
+            let class = class.to_string();
+            (0..n).map(move |i| (format!("{prefix}{class}/{i}.png"), first + c as u8 * n + i)).collect::<Vec<_>>()
+        };
+        classes.iter().enumerate().flat_map(of).collect()
+    }
+
+    fn of(films: &[(String, u8)]) -> Collection {
+        collection(&films.iter().map(|(path, grey)| (path.as_str(), *grey)).collect::<Vec<_>>())
+    }
+
+    fn names(samples: &[Sample]) -> BTreeSet<&str> {
+        samples.iter().map(|sample| sample.name.as_str()).collect()
+    }
+
+    #[test]
+    fn class_folders_alone_are_shared_out_by_class_and_the_same_way_for_the_same_seed() {
+        for root in ["", "films/", "a/b/"] {
+            let films = of(&folder(root, &["sick", "well"], 40, 1));
+            let shared = films.share(&Shares::default()).unwrap();
+            let Report { train, val, test, val_drawn, test_drawn, .. } = &shared.report;
+            // A fifth of 40, then 15 % of 32, to the nearest.
+            assert_eq!((&train[..], &val[..], &test[..]), (&[27, 27][..], &[5, 5][..], &[8, 8][..]), "{root}");
+            assert!(*val_drawn && *test_drawn);
+            let again = films.share(&Shares::default()).unwrap();
+            assert_eq!((&shared.train, &shared.val, &shared.test), (&again.train, &again.val, &again.test));
+            let other = films.share(&Shares { seed: 1, ..Shares::default() }).unwrap();
+            assert_ne!(names(&shared.test), names(&other.test));
+        }
+    }
+
+    #[test]
+    fn splits_that_are_there_are_kept_and_validation_films_are_drawn_from_training_ones_only() {
+        let mut films = folder("set/train/", &["sick", "well"], 20, 1);
+        films.extend(folder("set/test/", &["sick", "well"], 5, 100));
+        let shared = of(&films).share(&Shares::default()).unwrap();
+        assert_eq!((&shared.report.train[..], &shared.report.val[..]), (&[17, 17][..], &[3, 3][..]));
+        assert_eq!(shared.report.test, [5, 5]);
+        assert!(shared.test.iter().all(|sample| sample.path.starts_with("set/test")));
+        assert!(shared.report.val_drawn && !shared.report.test_drawn);
+    }
+
+    #[test]
+    fn films_stand_in_the_order_of_a_walk_through_the_folders() {
+        let films = collection(&[
+            ("train/b/x.png", 1),
+            ("train/a/x y.png", 2),
+            ("train/a/x/z.png", 3),
+            ("train/a/x.png", 4),
+            ("train/B/1.png", 5),
+            ("val/a/1.png", 6),
+        ]);
+        let shared = films.share(&Shares::default()).unwrap();
+        let found: Vec<&str> = shared.train.iter().map(|sample| sample.name.as_str()).collect();
+        assert_eq!(found, ["B/1.png", "a/x/z.png", "a/x y.png", "a/x.png", "b/x.png"]);
+    }
+
+    #[test]
+    fn a_picture_in_two_splits_is_tested_and_not_trained_on_and_in_two_classes_not_used() {
+        let mut films = folder("train/", &["sick", "well"], 10, 1);
+        films.extend(folder("test/", &["sick", "well"], 2, 100));
+        // The same pictures as train/sick/3.png, train/well/2.png and, in the other class, train/sick/5.png.
+        films.extend([
+            ("test/sick/three.png".into(), 4),
+            ("train/well/two.png".into(), 13),
+            ("train/well/5b.png".into(), 6),
+        ]);
+        let shared = of(&films).share(&Shares::default()).unwrap();
+        let copies: Vec<_> = shared.report.copies.iter().map(|c| (c.films.len(), c.left_out.join(" "))).collect();
+        let expected = [
+            (2, "train/sick/3.png".to_owned()),
+            (2, "train/sick/5.png train/well/5b.png".to_owned()),
+            (2, String::new()),
+        ];
+        assert_eq!(copies, expected);
+        let trained = names(&shared.train).into_iter().chain(names(&shared.val)).collect::<BTreeSet<_>>();
+        for gone in ["sick/3.png", "sick/5.png", "well/5b.png"] {
+            assert!(!trained.contains(gone), "{gone}");
+        }
+        assert!(names(&shared.test).contains("sick/three.png"));
+        // Whatever is drawn, the two of a kind are on one side.
+        for seed in 0..20 {
+            let shared = of(&films).share(&Shares { seed, ..Shares::default() }).unwrap();
+            let val = names(&shared.val);
+            assert_eq!(val.contains("well/2.png"), val.contains("well/two.png"), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn patients_of_the_manifest_stay_on_one_side() {
+        let mut films = of(&folder("set/", &["sick", "well"], 30, 1));
+        let rows = (0..30).map(|i| format!("sick/{i}.png,patient {}\n", i / 3)).collect::<String>();
+        films.set_manifest("set/manifest.csv", format!("path,group\n{rows}").as_bytes()).unwrap();
+        let shared = films.share(&Shares::default()).unwrap();
+        let patients = |samples: &[Sample]| samples.iter().filter_map(|s| s.group.clone()).collect::<BTreeSet<_>>();
+        let [train, val, test] = [&shared.train, &shared.val, &shared.test].map(|samples| patients(samples));
+        assert_eq!(train.len() + val.len() + test.len(), 10);
+        assert!(!val.is_empty() && !test.is_empty());
+        assert!(films.set_manifest("manifest.csv", b"file\na\n").unwrap_err().to_string().contains("no column `path`"));
+    }
+
+    #[test]
+    fn what_cannot_be_trained_on_is_refused_with_what_to_do() {
+        let refusal = |films: &[(&str, u8)]| collection(films).share(&Shares::default()).unwrap_err().to_string();
+        assert!(refusal(&[]).contains("no class folders"));
+        assert!(refusal(&[("a.png", 1), ("b.png", 2)]).contains("no class folders"));
+        assert!(refusal(&[("sick/a.png", 1), ("sick/b.png", 2)]).contains("at least two classes; there is sick"));
+        assert!(refusal(&[("test/sick/a.png", 1)]).contains("no `train` folder"));
+        let few = refusal(&[("sick/a.png", 1), ("sick/b.png", 2), ("well/a.png", 3)]);
+        assert!(few.contains("no film is left to validate on"), "{few}");
+        let same = refusal(&[("sick/a.png", 1), ("well/a.png", 1)]);
+        assert!(same.contains("class `sick` has no film left"), "{same}");
+        let mut broken = of(&folder("", &["sick"], 9, 1));
+        broken.insert_unreadable("well/a.png");
+        let broken = broken.share(&Shares::default()).unwrap_err().to_string();
+        assert!(broken.contains("class `well` has no readable film"), "{broken}");
+    }
+
+    #[test]
+    fn what_is_no_class_is_named() {
+        let mut films = folder("train/", &["a", "b"], 10, 1);
+        films.extend([("test/c/1.png".into(), 200), ("train/loose.png".into(), 201), ("other/x.png".into(), 202)]);
+        let notes = of(&films).share(&Shares::default()).unwrap().report.notes.join(" ");
+        assert!(notes.contains("test/c") && notes.contains("2 file(s) lie outside"), "{notes}");
+    }
+}
