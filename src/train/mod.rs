@@ -8,6 +8,7 @@ mod config;
 mod history;
 mod loss;
 mod optimizer;
+mod run;
 mod schedule;
 mod trainer;
 
@@ -16,5 +17,6 @@ pub use config::TrainConfig;
 pub use history::{EpochRecord, History, Phase, Running};
 pub use loss::{categorical_cross_entropy, smooth_labels};
 pub use optimizer::OptimizerConfig;
+pub use run::{Run, fingerprint};
 pub use schedule::Schedule;
 pub use trainer::{StepReport, Trainer};

@@ -1,0 +1,208 @@
+//! A training run from its first step to its model: where it stands, its epochs, and what is written of it.
+//!
+//! One step or one validation batch at a time, for the loop, the clock and the files belong to the caller. The command
+//! line and the page both train through here, so that the same settings, films and seed give both the same losses.
+
+use sha2::{Digest, Sha256};
+
+use super::{Checkpoint, EpochRecord, History, Running, Schedule, StepReport, TrainConfig, Trainer};
+use crate::data::{Dataset, Loader, LoaderConfig, Sample};
+use crate::error::{Error, Result};
+use crate::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, write_weights};
+use crate::nn::Tensor;
+
+/// Images in a validation batch: enough to keep the cores busy, small beside the training state.
+const VALIDATION_BATCH: usize = 32;
+
+/// See the head of this file.
+pub struct Run {
+    trainer: Trainer,
+    state: Checkpoint,
+    /// Of the last step.
+    learning_rate: f32,
+    /// Sums of a validation under way, and how many films it has seen.
+    validation: (Running, usize),
+}
+
+impl Run {
+    /// A run that has not begun. `data` is the [`fingerprint`] of its films.
+    ///
+    /// # Errors
+    /// Those of [`TrainConfig::validate`].
+    pub fn new(config: TrainConfig, data: String) -> Result<Self> {
+        let trainer = Trainer::new(config.clone())?;
+        let state = Checkpoint { config, step: 0, history: History::default(), data };
+        Ok(Self { trainer, state, learning_rate: 0.0, validation: Default::default() })
+    }
+
+    /// The run that `checkpoint` was made of, to be continued with `config`, which may ask for another number of epochs
+    /// where the schedule does not depend on it.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for damaged bytes, other films or other settings.
+    pub fn resume(checkpoint: &[u8], config: TrainConfig, data: &str) -> Result<Self> {
+        let refuse = |reason: &str| Err(Error::Checkpoint { reason: reason.to_owned() });
+        let (state, trainer) = Checkpoint::restore(checkpoint)?;
+        if state.data != data {
+            return refuse("was made from other images; give those of the run");
+        }
+        let same = TrainConfig { epochs: config.epochs, ..state.config.clone() };
+        let extended = state.config.epochs != config.epochs && state.config.schedule != Schedule::Constant;
+        if same != config || extended {
+            return refuse(
+                "was made with other settings; give those of the run, which model.json holds as training.config",
+            );
+        }
+        let state = Checkpoint { config, ..state };
+        Ok(Self { trainer, state, learning_rate: 0.0, validation: Default::default() })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.state.config
+    }
+
+    /// What happened so far.
+    pub fn history(&self) -> &History {
+        &self.state.history
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.trainer.steps()
+    }
+
+    /// The epoch under way, 1 being the first; `None` when all are done.
+    pub fn epoch(&self) -> Option<usize> {
+        let done = self.state.history.epochs.len();
+        (done < self.state.config.epochs).then_some(done + 1)
+    }
+
+    /// Whether the epoch under way has steps to take; without any it waits for its validation.
+    pub fn has_steps(&self) -> bool {
+        self.epoch().is_some_and(|epoch| self.steps() < (epoch * self.state.config.steps_per_epoch) as u64)
+    }
+
+    /// The batches that `train` gives under these settings.
+    ///
+    /// # Errors
+    /// Those of [`Loader::new`].
+    pub fn loader<'a>(config: &'a TrainConfig, train: &'a Dataset) -> Result<Loader<'a>> {
+        let loader = LoaderConfig {
+            batch_size: config.batch_size,
+            seed: config.seed,
+            augment: config.augment.clone(),
+            balance: config.balance,
+        };
+        Loader::new(train, &config.preprocess, loader)
+    }
+
+    /// One step on the batch whose turn it is.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::step`].
+    pub fn step(&mut self, loader: &Loader<'_>) -> Result<StepReport> {
+        let report = self.trainer.step(loader.batch(self.trainer.steps()))?;
+        self.learning_rate = report.learning_rate;
+        self.state.history.running.add(&report);
+        Ok(report)
+    }
+
+    /// Judges the next films of `validation`; with the last of them the epoch ends and its record is returned.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::evaluate`].
+    pub fn validate_some(&mut self, validation: &Dataset) -> Result<Option<EpochRecord>> {
+        let (sums, seen) = &mut self.validation;
+        if let Some(batch) = validation.batch_from(&self.state.config.preprocess, *seen, VALIDATION_BATCH) {
+            *seen += batch.n;
+            sums.add(&self.trainer.evaluate(batch)?);
+            if *seen < validation.len() {
+                return Ok(None);
+            }
+        }
+        let (sums, _) = std::mem::take(&mut self.validation);
+        let record = EpochRecord {
+            epoch: self.state.history.epochs.len() + 1,
+            train: std::mem::take(&mut self.state.history.running).phase(),
+            validation: sums.phase(),
+            learning_rate: self.learning_rate,
+        };
+        self.state.history.epochs.push(record);
+        Ok(Some(record))
+    }
+
+    /// Whether the last epoch that ended is the best so far: then its weights are the model.
+    pub fn is_best(&self) -> bool {
+        self.state.history.best().is_some_and(|best| best.epoch == self.state.history.epochs.len())
+    }
+
+    /// Bytes to [`resume`](Self::resume) from. A validation under way starts over.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::save`].
+    pub fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        self.state.step = self.trainer.steps();
+        self.state.save(&self.trainer)
+    }
+
+    /// The weights as they are now, a safetensors file.
+    ///
+    /// # Errors
+    /// Those of [`write_weights`].
+    pub fn weights(&self) -> Result<Vec<u8>> {
+        let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
+        let weights: Vec<Weight> = self.trainer.weights().0.into_iter().map(weight).collect();
+        write_weights(&weights)
+    }
+
+    /// The card of the model whose weights, [`weights`](Self::weights) of the best epoch, are `stored`.
+    ///
+    /// `images` counts those trained and validated on.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when the settings cannot be written as JSON.
+    pub fn card(&self, id: &str, stored: &[u8], images: [usize; 2]) -> Result<ModelCard> {
+        let config = &self.state.config;
+        let training = serde_json::json!({
+            "config": in_short(config)?,
+            "images": { "train": images[0], "validation": images[1] },
+            "best_epoch": in_short(&self.state.history.best())?,
+            "trainer": concat!("roentgen ", env!("CARGO_PKG_VERSION")),
+        });
+        Ok(ModelCard {
+            format: 1,
+            id: id.to_owned(),
+            name: id.to_owned(),
+            version: "1".into(),
+            architecture: config.architecture.clone(),
+            classes: config.classes.clone(),
+            preprocess: config.preprocess.clone(),
+            weights: WeightsInfo::of(stored, Encoding::Identity),
+            training: Some(training),
+            metrics: Vec::new(),
+            licence: "that of the images it was trained on; state it before you pass it on".into(),
+            intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
+            limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
+        })
+    }
+}
+
+/// Identifies the films of a run by their names, so that it is not continued on others.
+pub fn fingerprint(train: &[Sample], validation: &[Sample]) -> String {
+    let mut hash = Sha256::new();
+    for samples in [train, validation] {
+        hash.update((samples.len() as u64).to_le_bytes());
+        for sample in samples {
+            hash.update(&sample.name);
+            hash.update([0]);
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// A value as JSON with each f32 in its own few digits: directly, 0.1 would become 0.10000000149011612.
+fn in_short(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
+    text.map_err(|error| Error::Checkpoint { reason: error.to_string() })
+}
