@@ -146,6 +146,15 @@ impl Run {
         self.state.save(&self.trainer)
     }
 
+    /// Hands the bytes of [`checkpoint`](Self::checkpoint) to `sink`, a piece at a time.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::write`].
+    pub fn write_checkpoint(&mut self, sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.state.step = self.trainer.steps();
+        self.state.write(&self.trainer, sink)
+    }
+
     /// The weights as they are now, a safetensors file.
     ///
     /// # Errors
