@@ -32,6 +32,27 @@ pub struct Augment {
 }
 
 impl Augment {
+    /// All changes at once by one number: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in position, mirrored
+    /// or not, exposure and contrast.
+    ///
+    /// # Errors
+    /// [`Error::Config`] outside `[0, 3]`.
+    pub fn of_strength(strength: f32) -> Result<Self> {
+        if !(0.0..=3.0).contains(&strength) {
+            return Err(Error::Config { field: "augment", reason: "must be between 0 and 3".into() });
+        }
+        Ok(Self {
+            rotate_degrees: 10.0 * strength,
+            scale: 0.12 * strength,
+            aspect: 0.08 * strength,
+            shift: 0.04 * strength,
+            flip: strength > 0.0,
+            gamma: 0.4 * strength,
+            contrast: 0.2 * strength,
+            brightness: 0.1 * strength,
+        })
+    }
+
     /// Whether films stay as they are.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use roentgen::data::Balance;
-use roentgen::error::{Error, Result};
+use roentgen::error::Result;
 use roentgen::models::Architecture;
 use roentgen::preprocess::{Augment, Contrast, Preprocess};
 use roentgen::train::{OptimizerConfig, Schedule, TrainConfig};
@@ -131,22 +131,9 @@ impl Args {
             ContrastName::None => Contrast::None,
             ContrastName::Equalise => Contrast::Equalise,
         };
-        if !(0.0..=3.0).contains(&self.augment) {
-            return Err(Error::Config { field: "augment", reason: "must be between 0 and 3".into() });
-        }
-        let strength = self.augment;
         let config = TrainConfig {
             preprocess: Preprocess { contrast, mean: self.mean, std: self.std, ..recipe.preprocess.clone() },
-            augment: Augment {
-                rotate_degrees: 10.0 * strength,
-                scale: 0.12 * strength,
-                aspect: 0.08 * strength,
-                shift: 0.04 * strength,
-                flip: strength > 0.0,
-                gamma: 0.4 * strength,
-                contrast: 0.2 * strength,
-                brightness: 0.1 * strength,
-            },
+            augment: Augment::of_strength(self.augment)?,
             balance: match self.balance {
                 BalanceName::None => Balance::None,
                 BalanceName::Classes => Balance::Classes,
