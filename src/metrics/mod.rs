@@ -5,6 +5,7 @@ pub mod accuracy;
 pub mod auroc;
 pub mod confusion;
 pub mod intervals;
+pub mod roc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use accuracy::{argmax, cross_entropy};
 pub use auroc::auroc;
 pub use confusion::{ClassRates, confusion};
 pub use intervals::{bootstrap_by_group, wilson};
+pub use roc::roc;
 
 /// Seed of the group bootstrap: fixed, so that an evaluation says the same twice.
 const BOOTSTRAP_SEED: u64 = 20_210_315;
