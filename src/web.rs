@@ -13,6 +13,8 @@ pub mod classifier;
 pub mod decoders;
 #[cfg(feature = "threads")]
 pub mod threads;
+#[cfg(feature = "web")]
+pub mod training;
 
 use js_sys::{JsString, Reflect};
 use wasm_bindgen::prelude::*;

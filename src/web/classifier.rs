@@ -3,14 +3,12 @@
 use wasm_bindgen::prelude::*;
 
 use super::thrown;
-use crate::data::Batch;
 use crate::error::Result;
-use crate::formats::{ModelCard, Storage, Weight, read_weights, write_weights};
+use crate::formats::ModelCard;
 use crate::image::{Limits, Radiograph, decode, decodes, from_rgba};
 use crate::models::Architecture;
-use crate::nn::{ParameterSpec, Precision, Tensor};
+use crate::nn::{ParameterSpec, Precision};
 use crate::preprocess::Preprocess;
-use crate::train::TrainConfig;
 
 /// A decoded film, in the module's memory until `free()`.
 #[wasm_bindgen]
@@ -154,50 +152,6 @@ impl Network {
     /// Probabilities `[n, classes]` of images `[n, channels, height, width]`.
     pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
         self.0.scores(&images).map_err(thrown)
-    }
-}
-
-/// A network in training: one batch at a time, so that the page decides what happens between two of them.
-#[wasm_bindgen]
-pub struct Trainer(crate::train::Trainer);
-
-#[wasm_bindgen]
-impl Trainer {
-    /// The settings of the architecture's recipe for these classes, as JSON, to be changed and given to the constructor.
-    pub fn recipe(architecture: &str, classes: Vec<String>) -> Result<String, JsValue> {
-        let architecture = Architecture::from_name(architecture).map_err(thrown)?;
-        serde_json::to_string(&TrainConfig::recipe(architecture, classes)).map_err(|error| JsError::from(error).into())
-    }
-
-    /// Builds the network of `config`, with the weights of `safetensors` or with those that the seed draws.
-    #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, safetensors: Option<Vec<u8>>) -> Result<Trainer, JsValue> {
-        let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
-        let trainer = match safetensors {
-            Some(bytes) => {
-                let weights = read_weights(&bytes).map_err(thrown)?;
-                drop(bytes);
-                crate::train::Trainer::from_weights(config, weights)
-            }
-            None => crate::train::Trainer::new(config),
-        };
-        trainer.map(Trainer).map_err(thrown)
-    }
-
-    /// One step on images `[n, channels, height, width]` and one-hot targets `[n, classes]`; the mean loss before it.
-    pub fn step(&mut self, images: Vec<f32>, targets: Vec<f32>) -> Result<f32, JsValue> {
-        let config = self.0.config();
-        let (classes, &Preprocess { channels, height, width, .. }) = (config.classes.len(), &config.preprocess);
-        let n = targets.len() / classes;
-        let batch = Batch { images, targets, n, channels, height, width, classes };
-        self.0.step(batch).map(|report| report.loss).map_err(thrown)
-    }
-
-    /// The weights as they are now, a safetensors file.
-    pub fn weights(&self) -> Result<Vec<u8>, JsValue> {
-        let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
-        let weights: Vec<Weight> = self.0.weights().0.into_iter().map(weight).collect();
-        write_weights(&weights).map_err(thrown)
     }
 }
 

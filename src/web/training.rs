@@ -1,0 +1,393 @@
+//! Training in the browser: films in, steps, a model out. Loop, clock and storage are the worker's.
+
+use js_sys::{Function, Uint8Array};
+use rayon::prelude::*;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::thrown;
+use crate::classifier::Classifier;
+use crate::data::{Batch, Collection, Dataset, Shared, Shares};
+use crate::error::{Error, Result};
+use crate::formats::{MetricsEntry, ModelCard, Storage, Weight, read_weights, write_weights};
+use crate::image::{Limits, decode};
+use crate::metrics::{Evaluation, argmax, evaluate, roc};
+use crate::models::Architecture;
+use crate::nn::Tensor;
+use crate::preprocess::{Augment, Preprocess};
+use crate::train::{Run, TrainConfig, fingerprint};
+
+/// Films in one pass through the network when a model is measured.
+const BATCH: usize = 32;
+
+fn json(value: &impl Serialize) -> Result<String, JsValue> {
+    serde_json::to_string(value).map_err(|error| JsError::from(error).into())
+}
+
+fn config_of(json: &str) -> Result<TrainConfig, JsValue> {
+    let config: TrainConfig = serde_json::from_str(json).map_err(JsError::from)?;
+    config.validate().map_err(thrown)?;
+    Ok(config)
+}
+
+/// What became of one file.
+#[derive(Serialize)]
+struct Failed {
+    path: String,
+    kind: &'static str,
+    message: String,
+}
+
+/// Labelled films, decoded and reduced to the size that an architecture looks at: a byte a pixel.
+#[wasm_bindgen]
+pub struct TrainingSet {
+    films: Collection,
+    shared: Option<Shared>,
+}
+
+#[wasm_bindgen]
+impl TrainingSet {
+    /// None yet, to be prepared as `config`, the JSON of a run's settings, says.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str) -> Result<TrainingSet, JsValue> {
+        // Not `config_of`: classes are not known before there are films.
+        let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
+        let films = Collection::new(config.preprocess).map_err(thrown)?;
+        Ok(Self { films, shared: None })
+    }
+
+    /// Decodes image files on all threads; the JSON lists those that are none: `[{path, kind, message}]`.
+    pub fn add(&mut self, paths: Vec<String>, files: Vec<Uint8Array>) -> Result<String, JsValue> {
+        self.shared = None;
+        let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
+        let films = &self.films;
+        let read = |bytes: &[u8]| films.prepare(&decode(bytes, &Limits::default())?);
+        let greys: Vec<(String, Result<Vec<u8>>)> =
+            files.into_par_iter().map(|(path, bytes)| (path, read(&bytes))).collect();
+        let mut failed = Vec::new();
+        for (path, grey) in greys {
+            match grey.and_then(|grey| self.films.insert(&path, grey)) {
+                Ok(()) => {}
+                Err(error) => {
+                    self.films.insert_unreadable(&path);
+                    failed.push(Failed { path, kind: error.kind(), message: error.to_string() });
+                }
+            }
+        }
+        json(&failed)
+    }
+
+    /// Takes a film as [`Self::grey`] gave it.
+    pub fn restore(&mut self, path: &str, grey: Vec<u8>) -> Result<(), JsValue> {
+        self.shared = None;
+        self.films.insert(path, grey).map_err(thrown)
+    }
+
+    /// Takes a `manifest.csv`.
+    #[wasm_bindgen(js_name = setManifest)]
+    pub fn set_manifest(&mut self, path: &str, bytes: &[u8]) -> Result<(), JsValue> {
+        self.shared = None;
+        self.films.set_manifest(path, bytes).map_err(thrown)
+    }
+
+    /// Number of films.
+    #[wasm_bindgen(getter)]
+    pub fn length(&self) -> usize {
+        self.films.len()
+    }
+
+    /// Paths of all films in order.
+    #[wasm_bindgen(getter)]
+    pub fn paths(&self) -> Vec<String> {
+        self.films.paths().map(str::to_owned).collect()
+    }
+
+    /// The film at `path`, `[height, width]` grey bytes; undefined when there is none.
+    pub fn grey(&self, path: &str) -> Option<Vec<u8>> {
+        self.films.grey(path).map(<[u8]>::to_vec)
+    }
+
+    /// Sorts the films into classes and splits, by `seed` where they have to be drawn: a `data::Report` as JSON.
+    pub fn share(&mut self, seed: u32, classes: Option<Vec<String>>) -> Result<String, JsValue> {
+        let shares = Shares { classes, seed: seed.into(), ..Shares::default() };
+        let shared = self.films.share(&shares).map_err(thrown)?;
+        json(&self.shared.insert(shared).report)
+    }
+
+    /// Paths of the first `most` films of class `label` to train on; none before [`Self::share`].
+    pub fn trained(&self, label: usize, most: usize) -> Vec<String> {
+        let films = self.shared.iter().flat_map(|shared| &shared.train).filter(|film| film.class == label);
+        films.take(most).map(|film| film.path.display().to_string()).collect()
+    }
+
+    /// Identifies the films that are trained and validated on; empty before [`Self::share`].
+    #[wasm_bindgen(getter)]
+    pub fn fingerprint(&self) -> String {
+        self.shared.as_ref().map_or_else(String::new, |shared| fingerprint(&shared.train, &shared.val))
+    }
+}
+
+impl TrainingSet {
+    fn shared(&self) -> Result<&Shared> {
+        self.shared.as_ref().ok_or_else(|| Error::Dataset { reason: "the films have not been shared out yet".into() })
+    }
+}
+
+/// A training run over the films of a set.
+#[wasm_bindgen]
+pub struct TrainingRun {
+    run: Run,
+    train: Dataset,
+    validation: Dataset,
+}
+
+#[wasm_bindgen]
+impl TrainingRun {
+    /// Begins a run with the settings of `config` on films that were shared out; `checkpoint` goes on with one.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str, set: &TrainingSet, checkpoint: Option<Vec<u8>>) -> Result<TrainingRun, JsValue> {
+        let config = config_of(config)?;
+        let make = || -> Result<TrainingRun> {
+            let shared = set.shared()?;
+            if shared.report.classes != config.classes {
+                let reason = format!("the films are of {}", shared.report.classes.join(", "));
+                return Err(Error::Config { field: "classes", reason });
+            }
+            let [train, validation] =
+                [&shared.train, &shared.val].map(|films| set.films.dataset(films, &config.classes));
+            // What the loader refuses is refused before 331 MB are laid out.
+            Run::loader(&config, &train)?;
+            let data = fingerprint(&shared.train, &shared.val);
+            let run = match checkpoint {
+                Some(bytes) => Run::resume(&bytes, config, &data)?,
+                None => Run::new(config, data)?,
+            };
+            Ok(TrainingRun { run, train, validation })
+        };
+        make().map_err(thrown)
+    }
+
+    /// One step: `{step, epoch, loss, correct, n, learning_rate, running: {loss, accuracy}}` as JSON; undefined when the
+    /// epoch has no more of them, and [`Self::validate`] is next.
+    pub fn step(&mut self) -> Result<Option<String>, JsValue> {
+        if !self.run.has_steps() {
+            return Ok(None);
+        }
+        let config = self.run.config().clone();
+        let loader = Run::loader(&config, &self.train).map_err(thrown)?;
+        let report = self.run.step(&loader).map_err(thrown)?;
+        let value = serde_json::json!({
+            "step": self.run.steps(),
+            "epoch": self.run.epoch(),
+            "loss": report.loss,
+            "correct": report.correct,
+            "n": report.n,
+            "learning_rate": report.learning_rate,
+            "running": self.run.history().running.phase(),
+        });
+        json(&value).map(Some)
+    }
+
+    /// Some of the validation; with the last of it an `EpochRecord` as JSON, and `best`: whether the weights are the best
+    /// so far.
+    pub fn validate(&mut self) -> Result<Option<String>, JsValue> {
+        let Some(record) = self.run.validate_some(&self.validation).map_err(thrown)? else { return Ok(None) };
+        #[derive(Serialize)]
+        struct Ended {
+            #[serde(flatten)]
+            record: crate::train::EpochRecord,
+            best: bool,
+        }
+        json(&Ended { record, best: self.run.is_best() }).map(Some)
+    }
+
+    /// The epoch under way, 1 being the first; undefined when all are done.
+    #[wasm_bindgen(getter)]
+    pub fn epoch(&self) -> Option<usize> {
+        self.run.epoch()
+    }
+
+    /// What happened so far, a `History` as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn history(&self) -> Result<String, JsValue> {
+        json(self.run.history())
+    }
+
+    /// Hands the bytes that the constructor goes on from to `sink`, a `Uint8Array` at a time. What `sink` throws ends it and
+    /// is thrown.
+    #[wasm_bindgen(js_name = writeCheckpoint)]
+    pub fn write_checkpoint(&mut self, sink: &Function) -> Result<(), JsValue> {
+        let mut cause = None;
+        let written = self.run.write_checkpoint(|piece| {
+            sink.call1(&JsValue::UNDEFINED, &Uint8Array::from(piece)).map(drop).map_err(|thrown| {
+                cause = Some(thrown);
+                Error::Checkpoint { reason: "could not be written".into() }
+            })
+        });
+        written.map_err(|error| cause.unwrap_or_else(|| thrown(error)))
+    }
+
+    /// The weights as they are now, a safetensors file, and the `model.json` that describes it.
+    pub fn model(&self, id: &str) -> Result<Model, JsValue> {
+        let make = || -> Result<Model> {
+            let weights = self.run.weights()?;
+            let card = self.run.card(id, &weights, [self.train.len(), self.validation.len()])?;
+            card.validate()?;
+            let card = String::from_utf8_lossy(&card.to_json()).into_owned();
+            Ok(Model { card, weights: Uint8Array::from(&weights[..]) })
+        };
+        make().map_err(thrown)
+    }
+}
+
+/// A model folder in memory.
+#[wasm_bindgen]
+pub struct Model {
+    card: String,
+    weights: Uint8Array,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// `model.json`.
+    #[wasm_bindgen(getter)]
+    pub fn card(&self) -> String {
+        self.card.clone()
+    }
+
+    /// `weights.safetensors`.
+    #[wasm_bindgen(getter)]
+    pub fn weights(&self) -> Uint8Array {
+        self.weights.clone()
+    }
+}
+
+/// A point of a ROC curve: from this score on a film is called positive.
+type Point = [f64; 3];
+
+/// What a model makes of the test films.
+#[derive(Serialize)]
+struct Measured {
+    evaluation: Evaluation,
+    /// For each class, in order, `[1 − specificity, sensitivity, score]`.
+    roc: Vec<Vec<Point>>,
+    films: Vec<Judged>,
+    /// The card with the evaluation in it.
+    card: String,
+}
+
+#[derive(Serialize)]
+struct Judged {
+    path: String,
+    /// Indices of classes.
+    truth: usize,
+    called: usize,
+    scores: Vec<f32>,
+}
+
+/// Measures a model on the test films of a set: `{evaluation, roc, films: [{path, truth, called, scores}], card}` as JSON.
+#[wasm_bindgen(js_name = evaluateModel)]
+pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &str) -> Result<String, JsValue> {
+    let measure = || -> Result<Measured> {
+        let classifier = Classifier::new(ModelCard::from_json(card.as_bytes())?, safetensors)?;
+        let (shared, mut card) = (set.shared()?, classifier.card().clone());
+        if shared.test.is_empty() {
+            return Err(Error::Dataset { reason: "there are no test films".into() });
+        }
+        if shared.report.classes != card.classes {
+            return Err(Error::Dataset { reason: "the films are of other classes than the model".into() });
+        }
+        let test = set.films.dataset(&shared.test, &card.classes);
+        let mut scores = Vec::with_capacity(test.len() * card.classes.len());
+        for Batch { images, .. } in test.batches(&card.preprocess, BATCH) {
+            scores.extend(classifier.scores(&images)?);
+        }
+        let evaluation = evaluate(&scores, test.labels(), &card.classes, test.groups());
+        let k = card.classes.len();
+        let judged = shared.test.iter().zip(scores.chunks_exact(k)).map(|(film, scores)| Judged {
+            path: film.path.display().to_string(),
+            truth: film.class,
+            called: argmax(scores),
+            scores: scores.to_vec(),
+        });
+        let roc = (0..k).map(|class| {
+            let column: Vec<f32> = scores.chunks_exact(k).map(|row| row[class]).collect();
+            let positives: Vec<bool> = test.labels().iter().map(|&label| label == class).collect();
+            roc(&column, &positives)
+        });
+        card.metrics =
+            vec![MetricsEntry { data: data.to_owned(), split: "test".into(), evaluation: evaluation.clone() }];
+        Ok(Measured {
+            roc: roc.collect(),
+            films: judged.collect(),
+            card: String::from_utf8_lossy(&card.to_json()).into_owned(),
+            evaluation,
+        })
+    };
+    json(&measure().map_err(thrown)?)
+}
+
+/// The layers of an architecture: `{layers: [{name, kind, output, parameters}], parameters}` as JSON.
+#[wasm_bindgen(js_name = describeArchitecture)]
+pub fn describe_architecture(architecture: &str, classes: usize) -> Result<String, JsValue> {
+    let architecture = Architecture::from_name(architecture).map_err(thrown)?;
+    let parameters = architecture.parameters(classes);
+    json(&serde_json::json!({ "layers": architecture.summary(classes), "parameters": parameters }))
+}
+
+/// Throws `config` with the field and what is wrong with it unless `config`, as JSON, can be trained with.
+#[wasm_bindgen(js_name = checkSettings)]
+pub fn check_settings(config: &str) -> Result<(), JsValue> {
+    let config = config_of(config)?;
+    config.augment.validate().map_err(thrown)
+}
+
+/// The changes to training films that one number stands for, as JSON; 0 changes nothing.
+#[wasm_bindgen(js_name = augmentation)]
+pub fn augmentation(strength: f32) -> Result<String, JsValue> {
+    json(&Augment::of_strength(strength).map_err(thrown)?)
+}
+
+/// A network in training without films: for whoever brings batches of numbers of their own.
+#[wasm_bindgen]
+pub struct Trainer(crate::train::Trainer);
+
+#[wasm_bindgen]
+impl Trainer {
+    /// The settings of the architecture's recipe for these classes, as JSON, to be changed and trained with.
+    pub fn recipe(architecture: &str, classes: Vec<String>) -> Result<String, JsValue> {
+        let architecture = Architecture::from_name(architecture).map_err(thrown)?;
+        json(&TrainConfig::recipe(architecture, classes))
+    }
+
+    /// Builds the network of `config`, with the weights of `safetensors` or with those that the seed draws.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str, safetensors: Option<Vec<u8>>) -> Result<Trainer, JsValue> {
+        let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
+        let trainer = match safetensors {
+            Some(bytes) => {
+                let weights = read_weights(&bytes).map_err(thrown)?;
+                drop(bytes);
+                crate::train::Trainer::from_weights(config, weights)
+            }
+            None => crate::train::Trainer::new(config),
+        };
+        trainer.map(Trainer).map_err(thrown)
+    }
+
+    /// One step on images `[n, channels, height, width]` and one-hot targets `[n, classes]`; the mean loss before it.
+    pub fn step(&mut self, images: Vec<f32>, targets: Vec<f32>) -> Result<f32, JsValue> {
+        let config = self.0.config();
+        let (classes, &Preprocess { channels, height, width, .. }) = (config.classes.len(), &config.preprocess);
+        let n = targets.len() / classes;
+        let batch = Batch { images, targets, n, channels, height, width, classes };
+        self.0.step(batch).map(|report| report.loss).map_err(thrown)
+    }
+
+    /// The weights as they are now, a safetensors file.
+    pub fn weights(&self) -> Result<Vec<u8>, JsValue> {
+        let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
+        let weights: Vec<Weight> = self.0.weights().0.into_iter().map(weight).collect();
+        write_weights(&weights).map_err(thrown)
+    }
+}
