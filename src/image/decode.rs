@@ -195,7 +195,7 @@ fn luma(colour: ColorType, samples: &[u8]) -> Result<Vec<f32>> {
         ColorType::Rgb8 => samples.as_chunks::<3>().0.iter().map(|p| luminance(p.map(byte))).collect(),
         ColorType::Rgba8 => samples.as_chunks::<4>().0.iter().map(|p| luminance_alpha(p.map(byte))).collect(),
         ColorType::L16 => pairs.chunks_exact(1).map(|p| words::<1>(p)[0]).collect(),
-        ColorType::La16 => pairs.chunks_exact(2).map(|p| words(p)).map(|[luma, alpha]| luma * alpha).collect(),
+        ColorType::La16 => pairs.chunks_exact(2).map(words).map(|[luma, alpha]| luma * alpha).collect(),
         ColorType::Rgb16 => pairs.chunks_exact(3).map(|p| luminance(words(p))).collect(),
         ColorType::Rgba16 => pairs.chunks_exact(4).map(|p| luminance_alpha(words(p))).collect(),
         // None of the decoders switched on gives another type today.
