@@ -7,7 +7,7 @@ import { modelFolder, type CallOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
 import { take, takeFrom, type Taken } from './transfer';
-import type { Classification, Film, ModelCard, Opened, Runtime } from './types';
+import type { Classification, Film, ModelCard, ModelFiles, Opened, Runtime } from './types';
 import { view } from './view';
 
 /** The model is loaded and checked: its card, and what runs it. */
@@ -66,6 +66,8 @@ export class XrayClassifier extends LitElement {
   /** The last film, for another try. */
   #file: Blob | ImageData | undefined;
   #drawn: Film | undefined;
+  /** A model at hand, which goes before the attribute's. */
+  #files: ModelFiles | undefined;
 
   constructor() {
     super();
@@ -89,6 +91,13 @@ export class XrayClassifier extends LitElement {
    */
   async classify(file: Blob | ImageData, options: CallOptions = {}): Promise<Classification> {
     return this.#judge({ file, others: 0 }, options.signal);
+  }
+
+  /** Uses a model at hand; without one, that of the attribute again. */
+  use(files?: ModelFiles): void {
+    this.#files = files;
+    this.#show({ judgement: { phase: 'none' }, film: undefined, name: '', others: 0 });
+    if (this.isConnected && this.hasUpdated) void this.#load();
   }
 
   /** Judges the first film of a drop that landed elsewhere on the page. */
@@ -121,6 +130,7 @@ export class XrayClassifier extends LitElement {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     if (!changed.has('model') || !this.isConnected) return;
+    this.#files = undefined;
     // What was judged by another model goes with it.
     this.#show({ judgement: { phase: 'none' }, film: undefined, name: '', others: 0 });
     void this.#load();
@@ -163,10 +173,10 @@ export class XrayClassifier extends LitElement {
     const { signal } = this.#life;
     this.#show({ loading: { phase: 'loading', progress: undefined } });
     try {
-      const folder = modelFolder(this.model ?? '');
+      const model = this.#files ?? modelFolder(this.model ?? '');
       const client = new Client();
       this.#client = client;
-      const opened = await client.open(folder, {
+      const opened = await client.open(model, {
         signal,
         onProgress: (progress) => {
           if (this.#client === client && this.#state.loading.phase === 'loading') {

@@ -13,7 +13,7 @@
 
 import { Client, type CallOptions, type OpenOptions } from './client';
 import { NoModelError } from './errors';
-import type { Classification, Film, ModelCard, Runtime } from './types';
+import type { Classification, Film, ModelCard, ModelFiles, Runtime } from './types';
 
 export * from './errors';
 export type * from './types';
@@ -21,8 +21,8 @@ export type { CallOptions, OpenOptions } from './client';
 
 /** Where the model is, what to do while it loads, and how it is to run. */
 export interface ClassifierOptions extends OpenOptions {
-  /** Address of a model folder, absolute or relative to the page; it holds `model.json` and the weights. */
-  model: string | URL;
+  /** Address of a model folder, absolute or relative to the page, which holds `model.json` and the weights; or both at hand. */
+  model: string | URL | ModelFiles;
 }
 
 /** What `classify` takes besides the film. */
@@ -55,7 +55,7 @@ export interface RoentgenClassifier {
 export async function createClassifier({ model, ...options }: ClassifierOptions): Promise<RoentgenClassifier> {
   const client = new Client();
   try {
-    const { card, runtime } = await client.open(modelFolder(model), options);
+    const { card, runtime } = await client.open(isFiles(model) ? model : modelFolder(model), options);
     return {
       card,
       runtime,
@@ -66,6 +66,10 @@ export async function createClassifier({ model, ...options }: ClassifierOptions)
     client.close();
     throw error;
   }
+}
+
+function isFiles(model: string | URL | ModelFiles): model is ModelFiles {
+  return typeof model === 'object' && 'weights' in model;
 }
 
 /**

@@ -14,10 +14,21 @@ export interface SourceAccuracy {
   accuracy_interval: Interval;
 }
 
+/** One class against the rest; null where there is no film to measure it on. */
+export interface ClassRates {
+  n: number;
+  sensitivity: number | null;
+  sensitivity_interval: Interval | null;
+  specificity: number | null;
+  specificity_interval: Interval | null;
+}
+
 /** What `roentgen evaluate --json` writes; only what the page shows is named here. */
 export interface Evaluation {
   /** Films measured. */
   n: number;
+  /** Mean categorical cross-entropy. */
+  loss: number;
   accuracy: number;
   /** Wilson interval, every film a case of its own. */
   accuracy_interval: Interval;
@@ -25,7 +36,11 @@ export interface Evaluation {
   accuracy_interval_by_group?: Interval | null;
   /** Area under the ROC curve of each class against the rest; null where it cannot be measured. */
   auroc: Record<string, number | null>;
+  /** Counts of films: rows the truth, columns what they were called, both in the order of `classes`. */
+  confusion: number[][];
+  per_class: Record<string, ClassRates>;
   by_source?: Record<string, SourceAccuracy> | null;
+  classes: string[];
 }
 
 /** One measurement of a model, with the data it was made on. */
@@ -51,6 +66,14 @@ export interface ModelCard {
   licence: string;
   intended_use: string;
   limitations?: string[];
+}
+
+/** A model that is at hand rather than at an address: what a model folder holds. */
+export interface ModelFiles {
+  /** `model.json` as text. */
+  card: string;
+  /** The weights file, byte for byte as the card describes it. */
+  weights: Blob;
 }
 
 /** Why a film was not judged. */

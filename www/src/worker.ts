@@ -6,13 +6,12 @@
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
-import { download, get, isFailure } from './fetch';
+import { download, get } from './fetch';
+import { cancel, run } from './jobs';
+import type { Outcome } from './link';
 import { isThread, serve } from './pool';
-import type { Classification, Film, ModelCard, Opened, Prediction, Progress, RunOptions } from './types';
+import type { Classification, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
 import { openCore, openDecoders, type Classifier, type Core, type DecodedFilm, type Decoders } from './wasm';
-
-/** A result or a failure: an Error that crosses `postMessage` would lose its kind. */
-export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -22,19 +21,24 @@ const MAX_FILE_BYTES = 64 * 2 ** 20;
 
 let core: Promise<Core> | undefined;
 let classifier: Promise<Classifier> | undefined;
-const jobs = new Map<number, AbortController>();
 
 const engine = {
   /**
-   * Fetches the model folder at `model` (its address ends in a slash) and keeps the classifier. To be called once.
+   * Opens `model`, the address of a folder (ending in a slash) or a model at hand, and keeps the classifier. To be called
+   * once.
    *
    * `job` names the call for {@link engine.cancel}.
    */
-  open(job: number, model: string, options: RunOptions, onProgress: (progress: Progress) => void): Promise<Outcome<Opened>> {
+  open(
+    job: number,
+    model: string | ModelFiles,
+    options: RunOptions,
+    onProgress: (progress: Progress) => void,
+  ): Promise<Outcome<Opened>> {
     return run(job, async (signal) => {
       const running = openCore(new URL(import.meta.url), options, signal);
       core = running.then(({ core }) => core);
-      const opened = openModel(core, new URL(model), signal, onProgress);
+      const opened = openModel(core, model, signal, onProgress);
       classifier = opened.then(({ classifier }) => classifier);
       // A film may already wait for either; a failure reaches it, and this call, but is not "unhandled" without one.
       core.catch(() => {});
@@ -69,24 +73,28 @@ const engine = {
   },
 
   /** Ends a call: its downloads stop, and if its film is not yet being judged it never will be. */
-  cancel(job: number): void {
-    jobs.get(job)?.abort();
-  },
+  cancel,
 };
 
 export type Engine = typeof engine;
 
 async function openModel(
   core: Promise<Core>,
-  folder: URL,
+  model: string | ModelFiles,
   signal: AbortSignal,
   onProgress: (progress: Progress) => void,
 ): Promise<{ card: ModelCard; classifier: Classifier }> {
+  const atHand = typeof model === 'object';
   // The card downloads beside the module, and the weights as soon as both are there: the module checks the card first.
-  const [{ Classifier }, cardJson] = await Promise.all([core, text(new URL('model.json', folder), signal)]);
+  const [{ Classifier }, cardJson] = await Promise.all([
+    core,
+    atHand ? model.card : text(new URL('model.json', model), signal),
+  ]);
   const card = JSON.parse(Classifier.readCard(cardJson)) as ModelCard;
   const { file, bytes, encoding } = card.weights;
-  const stored = await download(new URL(file, folder), bytes, signal, onProgress);
+  const stored = atHand
+    ? new Uint8Array(await model.weights.arrayBuffer())
+    : await download(new URL(file, model), bytes, signal, onProgress);
   Classifier.verify(cardJson, stored);
   const raw = encoding === 'gzip' ? await gunzip(stored) : stored;
   signal.throwIfAborted();
@@ -146,28 +154,6 @@ function whenOpen<T>(opening: Promise<T> | undefined, signal: AbortSignal): Prom
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     opening.then(resolve, reject);
   });
-}
-
-async function run<T>(job: number, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
-  const controller = new AbortController();
-  jobs.set(job, controller);
-  try {
-    return { ok: true, value: await work(controller.signal) };
-  } catch (cause) {
-    return { ok: false, failure: failureOf(cause) };
-  } finally {
-    jobs.delete(job);
-  }
-}
-
-/** The kind and cause of anything thrown here: our own failures, the core's errors, the browser's. */
-function failureOf(cause: unknown): Failure {
-  if (cause instanceof WebAssembly.CompileError || cause instanceof WebAssembly.LinkError) {
-    return { kind: 'unsupported-browser', detail: cause.message };
-  }
-  if (cause instanceof Error && 'kind' in cause) return { kind: String(cause.kind), detail: cause.message };
-  if (isFailure(cause)) return cause;
-  return { kind: 'internal', detail: String(cause) };
 }
 
 if (isThread()) serve();
