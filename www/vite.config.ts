@@ -43,7 +43,10 @@ function plainFiles(outDir: string): Plugin {
 
 /** The licences of what is bundled: minifying takes the notices out that they ask to keep. */
 function licences(): Plugin {
-  const bundled = ['comlink', 'lit', 'lit-html', 'lit-element', '@lit/reactive-element', 'wasm-feature-detect'];
+  const bundled = [
+    ...['comlink', 'fflate', 'idb', 'lit', 'lit-html', 'lit-element', '@lit/reactive-element', 'uplot'],
+    'wasm-feature-detect',
+  ];
   return {
     name: 'licences',
     apply: 'build',

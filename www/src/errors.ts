@@ -174,6 +174,52 @@ export class UnsupportedBrowserError extends RoentgenError {
   }
 }
 
+/** The films cannot be trained on. */
+export class DataSetError extends RoentgenError {
+  constructor(detail = '') {
+    super('dataset', `These films cannot be used as they are: ${detail.replace(/^data set: /, '')}.`);
+  }
+}
+
+/** A setting of a training run makes no sense. */
+export class SettingsError extends RoentgenError {
+  constructor(detail = '') {
+    super('settings', `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`);
+  }
+}
+
+/** The loss is no number any more. */
+export class DivergedError extends RoentgenError {
+  constructor(detail = '') {
+    super('diverged', 'Training broke down: the loss is no number any more. Try a learning rate ten times smaller.', detail);
+  }
+}
+
+/** A checkpoint that cannot be gone on from. */
+export class CheckpointError extends RoentgenError {
+  constructor(detail = '') {
+    super('checkpoint', 'The earlier run cannot be gone on with. Begin a new one.', detail);
+  }
+}
+
+/** Another tab trains with what is kept under the same name. */
+export class BusyError extends RoentgenError {
+  constructor() {
+    super('busy', 'Another tab of this site has the training open. Go on there, or close it and try again.');
+  }
+
+  override get retryable(): boolean {
+    return true;
+  }
+}
+
+/** Nothing has been trained yet. */
+export class NoTrainedModelError extends RoentgenError {
+  constructor() {
+    super('no-trained-model', 'There is no trained model yet: it comes with the end of the first epoch.');
+  }
+}
+
 /** A bug of ours, or memory ran out. The worker is started anew for the next film. */
 export class InternalError extends RoentgenError {
   constructor(detail = '') {
@@ -226,6 +272,18 @@ export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
     case 'tensor-shape':
     case 'config':
       return new ModelError(kind, detail);
+    case 'dataset':
+      return new DataSetError(detail);
+    case 'settings':
+      return new SettingsError(detail);
+    case 'diverged':
+      return new DivergedError(detail);
+    case 'checkpoint':
+      return new CheckpointError(detail);
+    case 'busy':
+      return new BusyError();
+    case 'no-trained-model':
+      return new NoTrainedModelError();
     case 'unsupported-browser':
       return new UnsupportedBrowserError(detail);
     default:

@@ -18,6 +18,7 @@ import type { Classification, Film, ModelCard, ModelFiles, Runtime } from './typ
 export * from './errors';
 export type * from './types';
 export type { CallOptions, OpenOptions } from './client';
+export * from './train';
 
 /** Where the model is, what to do while it loads, and how it is to run. */
 export interface ClassifierOptions extends OpenOptions {

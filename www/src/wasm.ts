@@ -17,7 +17,7 @@ import type { RunOptions, Runtime, Variant } from './types';
 /** What all variants have in common. */
 export type Core = typeof Simd128;
 export type Decoders = typeof import('./pkg/decoders/roentgen-decoders.js');
-export type { Classifier, Film as DecodedFilm } from './pkg/simd128/roentgen-simd128.js';
+export type { Classifier, Film as DecodedFilm, TrainingRun, TrainingSet } from './pkg/simd128/roentgen-simd128.js';
 
 interface Opened {
   core: Core;

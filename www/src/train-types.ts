@@ -1,0 +1,184 @@
+/** What crosses the border between the Rust core and the page in training: names and units as in the core's JSON. */
+
+import type { Evaluation, Runtime } from './types';
+
+/** The optimiser and its constants. */
+export type Optimizer =
+  | { kind: 'adam'; beta1: number; beta2: number; epsilon: number }
+  | { kind: 'sgd'; momentum: number };
+
+/** How far a training film may be changed; all 0 and false changes nothing. */
+export interface Augment {
+  rotate_degrees: number;
+  scale: number;
+  aspect: number;
+  shift: number;
+  flip: boolean;
+  gamma: number;
+  contrast: number;
+  brightness: number;
+}
+
+/** Everything that decides what a run does; `model.json` keeps it as `training.config`. */
+export interface Settings {
+  architecture: string;
+  /** In the order of the network's outputs. */
+  classes: string[];
+  preprocess: { height: number; width: number; channels: number; contrast: string; mean: number; std: number };
+  augment: Augment;
+  /** `classes` draws every class equally often. */
+  balance: 'none' | 'classes' | 'classes-and-sources';
+  epochs: number;
+  steps_per_epoch: number;
+  /** Films in a step. */
+  batch_size: number;
+  optimizer: Optimizer;
+  learning_rate: number;
+  schedule: { kind: 'constant' } | { kind: 'cosine'; warmup_steps: number };
+  weight_decay: number;
+  dropout: number;
+  label_smoothing: number;
+  /** A whole number from 0 to 4,294,967,295: initial weights, splits, order, augmentation, dropout. */
+  seed: number;
+}
+
+/** A file that is no film. */
+export interface Unreadable {
+  path: string;
+  kind: string;
+  message: string;
+}
+
+/** The same picture under several names. */
+export interface Copies {
+  films: string[];
+  /** What became of them, in words. */
+  outcome: string;
+  left_out: string[];
+}
+
+/** The films of a set by class and split. */
+export interface DataReport {
+  classes: string[];
+  /** Counts in the order of `classes`. */
+  train: number[];
+  val: number[];
+  test: number[];
+  /** Whether there was no `val` folder, or no splits at all, so that films were drawn. */
+  val_drawn: boolean;
+  test_drawn: boolean;
+  copies: Copies[];
+  notes: string[];
+}
+
+/** Films that can be trained on; they belong to the trainer that read them. */
+export interface TrainingData {
+  /** How they are shared out. */
+  readonly report: DataReport;
+  /** Files that are no films. */
+  readonly unreadable: Unreadable[];
+}
+
+/** Mean loss, and the share of films called rightly. */
+export interface Phase {
+  loss: number;
+  accuracy: number;
+}
+
+/** One finished epoch. */
+export interface EpochRecord {
+  /** 1 is the first. */
+  epoch: number;
+  train: Phase;
+  validation: Phase;
+  learning_rate: number;
+}
+
+/** One step of the optimiser. */
+export interface StepReport {
+  type: 'step';
+  /** Steps taken in the whole run. */
+  step: number;
+  epoch: number;
+  /** Of the batch, before the update. */
+  loss: number;
+  correct: number;
+  /** Films in the batch. */
+  n: number;
+  learning_rate: number;
+  /** Means over the epoch so far. */
+  running: Phase;
+  /** Milliseconds that the step took. */
+  ms: number;
+}
+
+/** The end of an epoch. */
+export interface EpochReport extends EpochRecord {
+  type: 'epoch';
+  /** Whether its weights are the best so far, and the model for now. */
+  best: boolean;
+}
+
+/** Something to know while training goes on: that nothing can be kept, say. */
+export interface NoticeReport {
+  type: 'notice';
+  message: string;
+}
+
+/** What `fit` says as it goes. */
+export type Report = StepReport | EpochReport | NoticeReport;
+
+/** A test film as the model sees it. */
+export interface JudgedFilm {
+  path: string;
+  /** Indices of classes. */
+  truth: number;
+  called: number;
+  scores: number[];
+}
+
+/** What a model makes of the test films. */
+export interface Measured {
+  evaluation: Evaluation;
+  /** For each class `[1 − specificity, sensitivity, score]`; null is an infinite score. */
+  roc: [number, number, number | null][][];
+  films: JudgedFilm[];
+}
+
+/** One line of the layer table. */
+export interface Layer {
+  name: string;
+  kind: string;
+  output: number[];
+  parameters: number;
+}
+
+/** What a trainer runs on. */
+export interface TrainerOpened {
+  runtime: Runtime;
+  /** The recipe's settings; without classes until there are films. */
+  recipe: Settings;
+  layers: Layer[];
+  parameters: number;
+  /** What is there from an earlier visit. */
+  kept: Kept | undefined;
+}
+
+/** A project of an earlier visit. */
+export interface Kept {
+  films: number;
+  unreadable: Unreadable[];
+  run: KeptRun | undefined;
+}
+
+/** A run of an earlier visit. */
+export interface KeptRun {
+  settings: Settings;
+  epochs: EpochRecord[];
+  /** Steps that its checkpoint has taken. */
+  step: number;
+  /** Whether it has steps to take, and a checkpoint to take them from. */
+  resumable: boolean;
+  /** Whether its best epoch is there as a model. */
+  model: boolean;
+}

@@ -1,0 +1,408 @@
+/**
+ * The worker that trains: keeps the films, takes the steps, writes what is to outlive the visit. The page's own thread
+ * only draws what it is told. Talked to through `train.ts`; the threads beside it run the same script.
+ */
+
+import * as Comlink from 'comlink';
+import type { Failure } from './errors';
+import { cancel, run } from './jobs';
+import type { Outcome } from './link';
+import { isThread, serve } from './pool';
+import { Store, whyNotKept } from './train-store';
+import type { Augment, DataReport, EpochRecord, EpochReport, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
+import type { ModelFiles, RunOptions } from './types';
+import { openCore, type Core, type TrainingRun, type TrainingSet } from './wasm';
+
+/** A file with its path below what was dropped. */
+export interface PathFile {
+  path: string;
+  file: Blob;
+}
+
+/** How far the reading of films has come. */
+export interface Reading {
+  done: number;
+  total: number;
+}
+
+/** Files decoded at a time: enough for every thread, and few enough to stop between them and to show progress. */
+const FILES_AT_ONCE = 16;
+
+/** The core's own limit; larger files are not even read. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
+
+/** The films at hand, and what came with them. */
+interface Films {
+  set: TrainingSet;
+  unreadable: Unreadable[];
+  manifest: { path: string; bytes: Uint8Array } | undefined;
+}
+
+/** Of every model that is made here; whoever publishes one names it. */
+const MODEL_ID = 'my-model';
+
+let core: Core;
+let settings: Settings;
+let films: Films;
+let store: Store | undefined;
+/** The best epoch's model: in the store, or here where nothing can be kept. */
+let best: { card: string; weights: () => Promise<Blob> } | undefined;
+let paused = false;
+let stopped = false;
+let release: (() => void) | undefined;
+
+const engine = {
+  /** Loads the core. With `keep`, what was kept under that name is there again, and changes to it are kept. */
+  open(job: number, architecture: string, options: RunOptions, keep: string | undefined): Promise<Outcome<TrainerOpened>> {
+    return run(job, async (signal) => {
+      if (keep !== undefined) await hold(keep);
+      const opened = await openCore(new URL(import.meta.url), options, signal);
+      core = opened.core;
+      settings = JSON.parse(core.Trainer.recipe(architecture, [])) as Settings;
+      films = noFilms();
+      const described = JSON.parse(core.describeArchitecture(architecture, 2)) as Pick<TrainerOpened, 'layers' | 'parameters'>;
+      store = keep === undefined ? undefined : await Store.open(keep).catch(() => undefined);
+      const { films: held, run } = store?.project ?? {};
+      if (held !== undefined) await restoreFilms(held);
+      if (store !== undefined && run?.best !== undefined) best = kept(store, run.best);
+      return {
+        runtime: opened.runtime,
+        recipe: settings,
+        ...described,
+        kept: held && {
+          films: held.paths.length,
+          unreadable: held.unreadable,
+          run: run && {
+            settings: run.settings,
+            epochs: run.epochs,
+            step: run.step,
+            resumable: run.checkpoint !== undefined && !run.finished,
+            model: run.best !== undefined,
+          },
+        },
+      };
+    });
+  },
+
+  /**
+   * Adds films, or with `replace` takes them in place of all others, if they can be trained on at all; and shares them out.
+   * What is kept of an earlier visit stays.
+   */
+  read(
+    job: number,
+    files: PathFile[],
+    { replace, seed, classes }: { replace: boolean; seed: number; classes: string[] | undefined },
+    onProgress: (reading: Reading) => unknown,
+  ): Promise<Outcome<TrainingData>> {
+    return run(job, async (signal) => {
+      const into = replace ? noFilms() : films;
+      try {
+        await readInto(into, files, signal, onProgress);
+        const report = JSON.parse(into.set.share(seed, classes)) as DataReport;
+        if (replace) films.set.free();
+        films = into;
+        return { report, unreadable: into.unreadable };
+      } catch (cause) {
+        if (replace) into.set.free();
+        throw cause;
+      }
+    });
+  },
+
+  /** Sorts the films into classes and splits. */
+  share(job: number, seed: number, classes: string[] | undefined): Promise<Outcome<DataReport>> {
+    return run(job, async () => JSON.parse(films.set.share(seed, classes)) as DataReport);
+  },
+
+  /** Keeps the films for the next visit; the sentence says why not, where that fails. */
+  keepFilms(job: number): Promise<Outcome<string | undefined>> {
+    return run(job, async () => {
+      const { set, unreadable, manifest } = films;
+      const { paths } = set;
+      try {
+        const file = await store?.write('films', (sink) => paths.forEach((path) => sink(set.grey(path) ?? new Uint8Array())));
+        best = undefined;
+        // A run on other films goes with them.
+        if (file !== undefined) {
+          await store?.replace({ films: { file, paths, unreadable, ...(manifest === undefined ? {} : { manifest }) } });
+        }
+        return undefined;
+      } catch (cause) {
+        return whyNotKept(cause);
+      }
+    });
+  },
+
+  /** Forgets all films and what was made of them. */
+  clear(job: number): Promise<Outcome<void>> {
+    return run(job, async () => {
+      films.set.free();
+      films = noFilms();
+      best = undefined;
+      await store?.replace({});
+    });
+  },
+
+  /** The first films of a class to train on. */
+  paths(job: number, label: number, most: number): Promise<Outcome<string[]>> {
+    return run(job, async () => films.set.trained(label, most));
+  },
+
+  /** A film as it is kept: grey, of the size that the network looks at. */
+  film(job: number, path: string): Promise<Outcome<ImageBitmap>> {
+    return run(job, async () => {
+      const grey = films.set.grey(path);
+      if (grey === undefined) throw { kind: 'dataset', detail: `there is no film ${path}` } satisfies Failure;
+      const { height, width } = settings.preprocess;
+      const pixels = new ImageData(width, height);
+      grey.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
+      const bitmap = await createImageBitmap(pixels);
+      return Comlink.transfer(bitmap, [bitmap]);
+    });
+  },
+
+  /** The changes to training films that one number stands for. */
+  augmentation(job: number, strength: number): Promise<Outcome<Augment>> {
+    return run(job, async () => settingsError(() => JSON.parse(core.augmentation(strength)) as Augment));
+  },
+
+  /** Refuses settings that make no sense. */
+  check(job: number, wanted: Settings): Promise<Outcome<void>> {
+    return run(job, async () => checked(wanted));
+  },
+
+  /** Trains to the end, or until stopped: true at the end. `resume` goes on from the checkpoint that is kept. */
+  fit(job: number, wanted: Settings, resume: boolean, onReport: (report: Report) => unknown): Promise<Outcome<boolean>> {
+    return run(job, async (signal) => {
+      checked(wanted);
+      [paused, stopped] = [false, false];
+      const from = resume ? store?.project.run : undefined;
+      if (resume && (store === undefined || from?.checkpoint === undefined)) {
+        throw { kind: 'checkpoint', detail: 'there is none to go on from' } satisfies Failure;
+      }
+      const bytes = from?.checkpoint && new Uint8Array(await (await store!.read(from.checkpoint)).arrayBuffer());
+      if (!resume) best = undefined;
+      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, bytes || undefined);
+      let told: unknown;
+      try {
+        return await train(training, wanted, signal, (report) => (told = onReport(report)));
+      } finally {
+        training.free();
+        // Reports have a port of their own, which keeps their order; the result must not come before the last of them.
+        await told;
+      }
+    });
+  },
+
+  /** Holds the run after the step under way, until {@link engine.resume}. */
+  pause(): void {
+    paused = true;
+  },
+
+  resume(): void {
+    paused = false;
+    release?.();
+  },
+
+  /** Ends the run after the step under way; the best epoch stays the model. */
+  stop(): void {
+    stopped = true;
+    release?.();
+  },
+
+  /** Measures the best epoch on the test films; `name` is what the card calls them. */
+  evaluate(job: number, name: string): Promise<Outcome<Measured>> {
+    return run(job, async () => {
+      const { card, weights } = model();
+      const bytes = new Uint8Array(await (await weights()).arrayBuffer());
+      const { card: measured, ...rest } = JSON.parse(core.evaluateModel(card, bytes, films.set, name)) as Measured & { card: string };
+      best = { card: measured, weights };
+      const kept = store?.project.run;
+      if (kept?.best !== undefined) await store?.keep({ run: { ...kept, best: { ...kept.best, card: measured } } }).catch(() => {});
+      return rest;
+    });
+  },
+
+  /** The best epoch. */
+  save(job: number): Promise<Outcome<ModelFiles>> {
+    return run(job, async () => {
+      const { card, weights } = model();
+      return { card, weights: await weights() };
+    });
+  },
+
+  cancel,
+};
+
+export type TrainEngine = typeof engine;
+
+async function train(training: TrainingRun, wanted: Settings, signal: AbortSignal, onReport: (report: Report) => unknown): Promise<boolean> {
+  const epochs = (JSON.parse(training.history) as { epochs: EpochRecord[] }).epochs;
+  let step = epochs.length * wanted.steps_per_epoch;
+  let told = false;
+  const keep = async (finished: boolean): Promise<void> => {
+    if (store === undefined) return;
+    try {
+      const checkpoint = await store.write('checkpoint', (sink) => training.writeCheckpoint(sink));
+      const run = { settings: wanted, epochs: [...epochs], step, finished, checkpoint };
+      const kept = store.project.run?.best;
+      await store.keep({ run: kept === undefined ? run : { ...run, best: kept } });
+    } catch (cause) {
+      // Said once: training is worth more than the checkpoint, and the next one may find room.
+      if (!told) onReport({ type: 'notice', message: whyNotKept(cause) });
+      told = true;
+    }
+  };
+  if (store === undefined) {
+    told = true;
+  } else if (epochs.length === 0) {
+    // An earlier run goes when this one begins, and its model with it.
+    const held = store.project.films;
+    await store.replace(held === undefined ? {} : { films: held }).catch(() => {});
+  }
+  while (training.epoch !== undefined) {
+    await turn();
+    if (paused && !stopped) await new Promise<void>((resolve) => (release = resolve));
+    if (stopped || signal.aborted) {
+      await keep(false);
+      signal.throwIfAborted();
+      return false;
+    }
+    const started = performance.now();
+    const taken = training.step();
+    if (taken !== undefined) {
+      const report = { type: 'step', ...JSON.parse(taken), ms: performance.now() - started } as StepReport;
+      step = report.step;
+      onReport(report);
+      continue;
+    }
+    const ended = training.validate();
+    if (ended === undefined) continue;
+    const report = { type: 'epoch', ...JSON.parse(ended) } as EpochReport;
+    const { type: _, best: isBest, ...record } = report;
+    epochs.push(record);
+    if (isBest) await keepBest(training, wanted);
+    onReport(report);
+    await keep(training.epoch === undefined);
+  }
+  return true;
+}
+
+/** Takes the weights as they are now for the model; in the store, or in memory where there is no room in it. */
+async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> {
+  const made = training.model(MODEL_ID);
+  const { card, weights } = made;
+  made.free();
+  try {
+    if (store === undefined) throw new Error('nothing is kept');
+    const file = await store.write('best', (sink) => sink(weights));
+    // The record that names it comes with the checkpoint; until then the old one's file has to stay.
+    const run = store.project.run ?? { settings: wanted, epochs: [], step: 0, finished: false };
+    await store.keep({ run: { ...run, best: { file, card } } });
+    best = kept(store, { file, card });
+  } catch {
+    const blob = new Blob([weights as Uint8Array<ArrayBuffer>]);
+    best = { card, weights: async () => blob };
+  }
+}
+
+function kept(store: Store, { file, card }: { file: string; card: string }): NonNullable<typeof best> {
+  return { card, weights: () => store.read(file) };
+}
+
+function model(): NonNullable<typeof best> {
+  if (best === undefined) throw { kind: 'no-trained-model', detail: '' } satisfies Failure;
+  return best;
+}
+
+function checked(wanted: Settings): void {
+  const whole = Number.isInteger(wanted.seed) && wanted.seed >= 0 && wanted.seed < 2 ** 32;
+  if (!whole) throw { kind: 'settings', detail: 'seed: must be a whole number from 0 to 4294967295' } satisfies Failure;
+  settingsError(() => core.checkSettings(JSON.stringify(wanted)));
+}
+
+/** What `work` gives; the card of a broken model fails with the same kind as a person's own settings. */
+function settingsError<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw { kind: 'settings', detail: cause instanceof Error ? cause.message : String(cause) } satisfies Failure;
+  }
+}
+
+function noFilms(): Films {
+  return { set: new core.TrainingSet(JSON.stringify(settings)), unreadable: [], manifest: undefined };
+}
+
+async function restoreFilms({ file, paths, unreadable, manifest }: NonNullable<Store['project']['films']>): Promise<void> {
+  const bytes = new Uint8Array(await (await store!.read(file)).arrayBuffer());
+  const size = settings.preprocess.height * settings.preprocess.width;
+  const { set } = films;
+  paths.forEach((path, i) => set.restore(path, bytes.subarray(i * size, (i + 1) * size)));
+  if (manifest !== undefined) set.setManifest(manifest.path, manifest.bytes);
+  films = { set, unreadable, manifest };
+}
+
+async function readInto(into: Films, files: PathFile[], signal: AbortSignal, onProgress: (reading: Reading) => unknown): Promise<void> {
+  for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
+    signal.throwIfAborted();
+    onProgress({ done: at, total: files.length });
+    const paths: string[] = [];
+    const bytes: Uint8Array[] = [];
+    for (const { path, file } of files.slice(at, at + FILES_AT_ONCE)) {
+      const content = await contentOf(file);
+      if (!(content instanceof Uint8Array)) {
+        into.unreadable.push({ path, ...content });
+      } else if (path.split('/').at(-1) === 'manifest.csv') {
+        into.set.setManifest(path, content);
+        into.manifest = { path, bytes: content };
+      } else {
+        paths.push(path);
+        bytes.push(content);
+      }
+    }
+    into.unreadable.push(...(JSON.parse(into.set.add(paths, bytes)) as Unreadable[]));
+  }
+  onProgress({ done: files.length, total: files.length });
+}
+
+/** The bytes of a file, or what is wrong with it. */
+async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
+  if (file.size === 0) return { kind: 'empty-file', message: 'the file is empty' };
+  if (file.size > MAX_FILE_BYTES) {
+    return { kind: 'too-many-bytes', message: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` };
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    return { kind: 'unreadable-file', message: String(cause) };
+  }
+}
+
+/** Keeps what is called `name` to this tab for as long as it lives. */
+function hold(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const held = navigator.locks.request(`roentgen ${name}`, { ifAvailable: true }, (lock) => {
+      if (lock === null) {
+        reject({ kind: 'busy', detail: '' } satisfies Failure);
+        return undefined;
+      }
+      resolve();
+      return new Promise(() => {});
+    });
+    held.catch(reject);
+  });
+}
+
+const channel = new MessageChannel();
+
+/** Lets messages in: a timer would be slowed down in a hidden tab. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    channel.port1.onmessage = () => resolve();
+    channel.port2.postMessage(undefined);
+  });
+}
+
+if (isThread()) serve();
+else Comlink.expose(engine);

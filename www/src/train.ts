@@ -1,0 +1,256 @@
+/** Training from code: `createTrainer`, over the worker that does it. */
+
+import * as Comlink from 'comlink';
+import workerUrl from './train-worker?worker&url';
+import { Link, type CallOptions } from './link';
+import type { PathFile, Reading, TrainEngine } from './train-worker';
+import type { Augment, DataReport, Kept, Layer, Measured, Report, Settings, TrainerOpened, TrainingData } from './train-types';
+import type { ModelFiles, RunOptions, Runtime } from './types';
+
+export type { PathFile, Reading } from './train-worker';
+export type * from './train-types';
+
+/** What is trained, and how it runs. */
+export interface TrainerOptions extends CallOptions, RunOptions {
+  /** `scratch-cnn`, which is also the default. */
+  architecture?: string | undefined;
+  /** Classes in the order of the outputs; every class folder in alphabetical order where not given. */
+  classes?: string[] | undefined;
+  /** Draws splits, initial weights, order, augmentation and dropout: a whole number, 0 where not given. */
+  seed?: number | undefined;
+  /** Other settings than the recipe's. */
+  settings?: Partial<Settings> | undefined;
+  /**
+   * Keeps films and a checkpoint an epoch under this name, on this device, for {@link Trainer.kept} of the next visit. One
+   * tab at a time can have a name. Nothing is kept where not given.
+   */
+  keep?: string | undefined;
+}
+
+/** What reading films takes. */
+export interface ReadOptions extends CallOptions {
+  /** Called as they are decoded. */
+  onProgress?: ((reading: Reading) => void) | undefined;
+  /** Takes them in place of those read before, if they can be trained on; otherwise those stay. */
+  replace?: boolean | undefined;
+}
+
+/** What training takes; whatever is among the settings replaces the trainer's own. */
+export interface FitOptions extends CallOptions, Partial<Settings> {
+  /** Goes on from the checkpoint that is kept, to the same weights as an unbroken run. */
+  resume?: boolean | undefined;
+}
+
+/**
+ * Trains networks on films of this device, in a worker of its own.
+ *
+ * ```ts
+ * const trainer = await createTrainer({ architecture: 'scratch-cnn', seed: 1 });
+ * const data = await trainer.read([...input.files].map((file) => ({ path: file.webkitRelativePath, file })));
+ * for await (const report of trainer.fit(data, { epochs: 10 })) console.log(report.type, report);
+ * const { evaluation } = await trainer.evaluate(data);
+ * const { card, weights } = await trainer.save();
+ * ```
+ */
+export class Trainer {
+  readonly #link = new Link<TrainEngine>(workerUrl);
+  #opened!: TrainerOpened;
+  #seed = 0;
+  #classes: string[] | undefined;
+  #settings: Partial<Settings> = {};
+
+  /** Opens the worker; `createTrainer` calls it. */
+  async open({ architecture = 'scratch-cnn', classes, seed = 0, settings = {}, keep, signal, ...run }: TrainerOptions): Promise<void> {
+    [this.#seed, this.#classes, this.#settings] = [seed, classes, settings];
+    const { variant, threads } = run;
+    this.#opened = await this.#link.call(signal, (job) => this.#link.engine.open(job, architecture, { variant, threads }, keep));
+  }
+
+  /** Which build of the core runs, and on how many threads. */
+  get runtime(): Runtime {
+    return this.#opened.runtime;
+  }
+
+  /** The recipe's settings. */
+  get recipe(): Settings {
+    return this.#opened.recipe;
+  }
+
+  /** The layers, for two classes, and how many parameters they have. */
+  get architecture(): { layers: Layer[]; parameters: number } {
+    return this.#opened;
+  }
+
+  /** What an earlier visit left under the name `keep`. */
+  get kept(): Kept | undefined {
+    return this.#opened.kept;
+  }
+
+  /** Whether it is of no use any more: closed, or broken down. */
+  get closed(): boolean {
+    return this.#link.closed;
+  }
+
+  /**
+   * Adds files, each with its path `train/<class>/…`, `test/<class>/…`, `val/<class>/…` or `<class>/…` in whichever folder;
+   * a `manifest.csv` among them gives groups (patients), which stay in one split. Gives all films read so far, shared out.
+   *
+   * @throws RoentgenError of kind `dataset`, which says what to do; the signal's reason when aborted
+   */
+  async read(files: PathFile[], { signal, replace = false, onProgress }: ReadOptions = {}): Promise<TrainingData> {
+    const how = { replace, seed: this.#seed, classes: this.#classes };
+    let reading = true;
+    // It has a port of its own: the last of it may come after the result.
+    const tell = Comlink.proxy((progress: Reading) => reading && onProgress?.(progress));
+    try {
+      return await this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell));
+    } finally {
+      reading = false;
+    }
+  }
+
+  /** The films that are there, those of an earlier visit: what {@link read} would give. */
+  async data(options: CallOptions = {}): Promise<TrainingData> {
+    return { report: await this.share(options), unreadable: this.kept?.unreadable ?? [] };
+  }
+
+  /** Shares the films out again, by another seed, which stays, or into other classes. */
+  async share({ signal, seed, classes }: CallOptions & { seed?: number; classes?: string[] } = {}): Promise<DataReport> {
+    this.#seed = seed ?? this.#seed;
+    return this.#link.call(signal, (job) => this.#link.engine.share(job, this.#seed, classes ?? this.#classes));
+  }
+
+  /** Keeps the films under the name `keep`, in place of what was kept; the sentence says why that failed. */
+  keepFilms(options: CallOptions = {}): Promise<string | undefined> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.keepFilms(job));
+  }
+
+  /** Forgets all films, and what is kept. */
+  clear(options: CallOptions = {}): Promise<void> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.clear(job));
+  }
+
+  /** Paths of the first `most` films of class number `label` that are trained on. */
+  paths(label: number, most: number, options: CallOptions = {}): Promise<string[]> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.paths(job, label, most));
+  }
+
+  /** A film as the network looks at it. Whoever takes it closes it. */
+  film(path: string, options: CallOptions = {}): Promise<ImageBitmap> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.film(job, path));
+  }
+
+  /** The settings that a run with these changes would have. */
+  settings(data: TrainingData, changes: Partial<Settings> = {}): Settings {
+    const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+    return { ...this.recipe, ...this.#settings, seed: this.#seed, classes: data.report.classes, ...given };
+  }
+
+  /**
+   * The changes to training films that one number stands for: 0 changes nothing, 1 is what the command line calls so.
+   *
+   * @throws RoentgenError of kind `settings` outside 0 to 3
+   */
+  augmentation(strength: number, options: CallOptions = {}): Promise<Augment> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.augmentation(job, strength));
+  }
+
+  /**
+   * Refuses settings that make no sense.
+   *
+   * @throws RoentgenError of kind `settings`
+   */
+  check(settings: Settings, options: CallOptions = {}): Promise<void> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.check(job, settings));
+  }
+
+  /**
+   * Trains, a report a step and one an epoch. Ends early, without an error, after {@link stop}, and when the loop is left.
+   *
+   * @throws RoentgenError, `settings`, `diverged` and `checkpoint` among its kinds; the signal's reason when aborted
+   */
+  async *fit(data: TrainingData, { signal, resume = false, ...changes }: FitOptions = {}): AsyncGenerator<Report, void, void> {
+    const settings = this.settings(data, changes);
+    const reports: Report[] = [];
+    let wake = (): void => {};
+    const state = { ended: false };
+    const onReport = Comlink.proxy((report: Report) => {
+      reports.push(report);
+      wake();
+    });
+    const fitted = this.#link.call(signal, (job) => this.#link.engine.fit(job, settings, resume, onReport));
+    // Looked at below; until then its failure is nobody's.
+    fitted.then(() => {}, () => {}).finally(() => {
+      state.ended = true;
+      wake();
+    });
+    try {
+      for (;;) {
+        const report = reports.shift();
+        if (report !== undefined) yield report;
+        else if (state.ended) break;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+      await fitted;
+    } finally {
+      if (!state.ended) {
+        this.stop();
+        await fitted.catch(() => {});
+      }
+    }
+  }
+
+  /** Holds training after the step under way. */
+  pause(): void {
+    void this.#link.engine.pause();
+  }
+
+  /** Goes on. */
+  resume(): void {
+    void this.#link.engine.resume();
+  }
+
+  /** Ends training after the step under way; the best epoch so far is the model. */
+  stop(): void {
+    void this.#link.engine.stop();
+  }
+
+  /**
+   * Measures the best epoch on the test films; the model's card gets the result, with `name` for the films.
+   *
+   * @throws RoentgenError of kind `no-trained-model` before the first epoch's end, `dataset` without test films
+   */
+  evaluate(_data: TrainingData, { signal, name = 'the test films of this training' }: CallOptions & { name?: string } = {}): Promise<Measured> {
+    return this.#link.call(signal, (job) => this.#link.engine.evaluate(job, name));
+  }
+
+  /**
+   * The best epoch as a model: what goes into `model.json` and `weights.safetensors`, and into `createClassifier`.
+   *
+   * @throws RoentgenError of kind `no-trained-model` before the first epoch's end
+   */
+  save(options: CallOptions = {}): Promise<ModelFiles> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.save(job));
+  }
+
+  /** Ends the worker; a call under way rejects with an AbortError. */
+  close(): void {
+    this.#link.close('the trainer');
+  }
+}
+
+/**
+ * A trainer, its core loaded.
+ *
+ * @throws RoentgenError, `busy` among its kinds when another tab has what is kept; the signal's reason when aborted
+ */
+export async function createTrainer(options: TrainerOptions = {}): Promise<Trainer> {
+  const trainer = new Trainer();
+  try {
+    await trainer.open(options);
+    return trainer;
+  } catch (error) {
+    trainer.close();
+    throw error;
+  }
+}
