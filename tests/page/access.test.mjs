@@ -61,6 +61,9 @@ test('with the keyboard alone a film is chosen, judged and replaced by a sample'
       while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
       return element?.textContent.trim().replace(/\s+/g, ' ');
     });
+  // One of the page's tabs, the arrow keys being for the others.
+  await page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Judge');
   await page.keyboard.press('Tab');
   assert.match(await focused(), /^Choose a film/);
   await page.keyboard.press('Enter');

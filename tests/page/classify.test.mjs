@@ -5,9 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { crc32, deflateSync } from 'node:zlib';
 
-import { count, drop, event, judge, launch, picture, predict, ready, site, watched } from './support.mjs';
+import { count, drop, event, greyPng, judge, launch, picture, predict, random, ready, site, watched } from './support.mjs';
 
 let browser, server;
 before(async () => ([browser, server] = await Promise.all([launch(), site()])));
@@ -197,25 +196,5 @@ test('a film let go beside the stage is judged too', async () => {
 
 /** A square greyscale PNG, `side` pixels, of noise that does not compress: slow to decode. */
 function noise(side) {
-  const rows = Buffer.alloc(side * (side + 1));
-  for (let i = 0, state = 1; i < rows.length; i += 1) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    rows[i] = i % (side + 1) === 0 ? 0 : state >>> 24;
-  }
-  const chunk = (type, data) => {
-    const body = Buffer.concat([Buffer.from(type), data]);
-    const frame = Buffer.alloc(8);
-    frame.writeUInt32BE(data.length, 0);
-    frame.writeUInt32BE(crc32(body), 4);
-    return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
-  };
-  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0]);
-  header.writeUInt32BE(side, 0);
-  header.writeUInt32BE(side, 4);
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(rows, { level: 1 })),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  return greyPng(side, side, random(1));
 }

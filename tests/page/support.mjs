@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { crc32, deflateSync } from 'node:zlib';
 
 import { serve } from '../../www/server.mjs';
 
@@ -25,6 +26,34 @@ export function picture(name) {
   const types = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', tif: 'image/tiff', bmp: 'image/bmp', webp: 'image/webp' };
   const path = join(pictures, name);
   return { name: name.split('/').at(-1), type: types[name.split('.').at(-1)] ?? '', bytes: readFileSync(path), path };
+}
+
+/** A greyscale PNG; `grey` gives the byte at `(x, y)`. */
+export function greyPng(width, height, grey) {
+  const rows = Buffer.alloc(height * (width + 1));
+  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) rows[y * (width + 1) + x + 1] = grey(x, y);
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const frame = Buffer.alloc(8);
+    frame.writeUInt32BE(data.length, 0);
+    frame.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+  };
+  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0]);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  return Buffer.concat([
+    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(rows, { level: 1 })),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+/** Numbers of 8 bits that look random, the same for the same `seed`. */
+export function random(seed) {
+  let state = seed >>> 0;
+  return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
 }
 
 /** The browser, without its own errands on the network. */
@@ -177,10 +206,15 @@ export async function judge(page, file) {
   return Promise.race([event(page, 'roentgen-result', results), event(page, 'roentgen-error', errors)]);
 }
 
+/** What the command-line tool prints. */
+export function roentgen(...args) {
+  const tool = process.env.ROENTGEN ?? join(root, 'target/release/roentgen');
+  return promisify(execFile)(tool, args);
+}
+
 /** What the command-line tool says of files: its JSON lines, in order. */
 export async function predict(files) {
-  const tool = process.env.ROENTGEN ?? join(root, 'target/release/roentgen');
-  const { stdout } = await promisify(execFile)(tool, ['predict', '--model', model, '--json', ...files]).catch(
+  const { stdout } = await roentgen('predict', '--model', model, '--json', ...files).catch(
     // It exits with 1 when one of the files could not be read; what it says of the others stands.
     (error) => (error.code === 1 ? error : Promise.reject(error)),
   );

@@ -1,8 +1,9 @@
-/** The page around the element: drops that miss it, the sample pictures, and what the model's card says. */
+/** The page around the element: its tabs, drops that miss it, the sample pictures, and what the model's card says. */
 
 import './define';
 import type { XrayClassifier } from './element';
 import { facts, gaps, samples, type Held } from './sections';
+import { tabs } from './tabs';
 import { render } from 'lit';
 
 /** One picture in `samples.json`, beside `model.json`. */
@@ -23,6 +24,15 @@ if (element !== null) {
     render(gaps(card), section('lacks'));
   });
   dropAnywhere(element);
+  const { show, shown } = tabs(['judge', 'train'], 'judge');
+  // Training is downloaded by whoever goes there.
+  void shown('train').then(async () => {
+    const { TrainPage } = await import('./train-page');
+    new TrainPage(section('train'), (model) => {
+      element.use(model);
+      show('judge');
+    });
+  });
   // Without its samples the page is whole.
   offerSamples(element).catch(() => {});
 }
@@ -33,6 +43,7 @@ function dropAnywhere(element: XrayClassifier): void {
   window.addEventListener('drop', (event) => {
     if (event.defaultPrevented || event.dataTransfer === null) return;
     event.preventDefault();
+    if (element.closest('[hidden]') !== null) return;
     element.accept(event.dataTransfer);
   });
 }

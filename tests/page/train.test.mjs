@@ -1,0 +1,331 @@
+// Training in the browser: the command line's curve and numbers, films in and a model out, runs that are broken off.
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { altered, greyPng, launch, random, roentgen, root, site, watched } from './support.mjs';
+
+// Installed with the page, not with the tests beside it.
+const { zipSync } = createRequire(new URL('../../www/package.json', import.meta.url))('fflate');
+
+const axe = readFileSync(join(root, 'www/node_modules/axe-core/axe.min.js'), 'utf8');
+
+let browser, server, empty, folder;
+before(async () => {
+  [browser, server] = await Promise.all([launch(), site()]);
+  // A page of the site with nothing loaded but what a test loads.
+  empty = await altered(server.url, (path, answer) => {
+    if (path === '/') answer.body = Buffer.from('<!doctype html><title>Empty</title><link rel="icon" href="data:," />');
+  });
+  folder = mkdtempSync(join(tmpdir(), 'training-'));
+});
+after(async () => {
+  await Promise.all([browser?.close(), server?.close(), empty?.close()]);
+  if (folder !== undefined) rmSync(folder, { recursive: true });
+});
+
+/** A noisy film with a disc in the middle, bright in one class and dark in the other. */
+function film(bright, seed) {
+  const noise = random(seed);
+  return greyPng(48, 48, (x, y) => (noise() % 60) + ((x - 24) ** 2 + (y - 24) ** 2 < 256 === bright ? 180 : 20));
+}
+
+/** Films by path: `sizes` of each split, half of them bright. */
+function films(sizes, first = 1) {
+  const found = {};
+  for (const [split, n] of Object.entries(sizes)) {
+    for (let i = 0; i < n; i += 1) {
+      found[`${split}/bright/${i}.png`] = film(true, (first += 1));
+      found[`${split}/dark/${i}.png`] = film(false, (first += 1));
+    }
+  }
+  return found;
+}
+
+/** Writes films below `folder/name` and returns where. */
+function written(name, films) {
+  for (const [path, bytes] of Object.entries(films)) {
+    const file = join(folder, name, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, bytes);
+  }
+  return join(folder, name);
+}
+
+/** A page without anything but the module, and films in it as `window.films`. */
+async function withFilms(films, context) {
+  const opened = context === undefined ? await watched(browser) : { context, page: await context.newPage() };
+  await opened.page.goto(empty.url);
+  const carried = Object.entries(films).map(([path, bytes]) => [path, Buffer.from(bytes).toString('base64')]);
+  await opened.page.evaluate((carried) => {
+    window.films = carried.map(([path, base64]) => ({
+      path: `set/${path}`,
+      file: new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]),
+    }));
+    window.hash = async (blob) => {
+      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
+      return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    };
+    window.base64 = async (blob) => {
+      const reader = new FileReader();
+      return new Promise((resolve) => {
+        reader.onload = () => resolve(reader.result.split(',')[1]);
+        reader.readAsDataURL(blob);
+      });
+    };
+  }, carried);
+  return opened;
+}
+
+test('ten steps have the losses of roentgen train, and the model measured there has the page’s numbers', { timeout: 300_000 }, async (t) => {
+  const set = films({ train: 20, test: 6 });
+  const data = written('curve', set);
+  // An epoch of one step is a step with its loss.
+  const settings = { epochs: 10, steps_per_epoch: 1, seed: 3, balance: 'classes' };
+  const out = join(folder, 'by-command');
+  const { stdout } = await roentgen('train', '--data', data, '--out', out, '--epochs', '10', '--steps-per-epoch', '1',
+    '--seed', '3', '--balance', 'classes', '--augment', '1', '--json');
+  const expected = stdout.trim().split('\n').map((line) => JSON.parse(line));
+  rmSync(out, { recursive: true });
+
+  const { context, page, complaints } = await withFilms(set);
+  const made = await page.evaluate(async (settings) => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ seed: settings.seed });
+    const data = await trainer.read(window.films);
+    const epochs = [];
+    const losses = [];
+    for await (const report of trainer.fit(data, { ...settings, augment: await trainer.augmentation(1) })) {
+      if (report.type === 'step') losses.push(report.loss);
+      if (report.type === 'epoch') epochs.push(report);
+    }
+    const measured = await trainer.evaluate(data);
+    const { card, weights } = await trainer.save();
+    trainer.close();
+    return { epochs, losses, measured, card, report: data.report, weights: await window.base64(weights) };
+  }, settings);
+  assert.deepEqual([made.report.train, made.report.val, made.report.test], [[17, 17], [3, 3], [6, 6]]);
+  assert.equal(made.losses.length, 10);
+  let worst = 0;
+  for (const [i, { train, validation }] of expected.entries()) {
+    for (const [found, wanted] of [[made.losses[i], train.loss], [made.epochs[i].validation.loss, validation.loss]]) {
+      worst = Math.max(worst, Math.abs(found - wanted) / wanted);
+    }
+    assert.ok(worst < 1e-3, `epoch ${i + 1}: ${made.losses[i]} and ${made.epochs[i].validation.loss}, not ${train.loss} and ${validation.loss}`);
+  }
+  t.diagnostic(`losses differ by ${worst.toExponential(1)} at most`);
+
+  const model = join(folder, 'saved');
+  mkdirSync(model);
+  writeFileSync(join(model, 'model.json'), made.card);
+  writeFileSync(join(model, 'weights.safetensors'), Buffer.from(made.weights, 'base64'));
+  const evaluated = JSON.parse((await roentgen('evaluate', '--model', model, '--data', join(data, 'test'), '--json', '-')).stdout);
+  const { evaluation, roc, films: judged } = made.measured;
+  assert.deepEqual(evaluation.confusion, evaluated.confusion);
+  assert.deepEqual(evaluation.accuracy_interval, evaluated.accuracy_interval);
+  assert.ok(Math.abs(evaluation.loss - evaluated.loss) < 1e-3 * evaluated.loss, `${evaluation.loss}, not ${evaluated.loss}`);
+  assert.deepEqual(JSON.parse(made.card).metrics[0].evaluation.confusion, evaluated.confusion);
+  assert.equal(judged.length, 12);
+  for (const points of roc) {
+    assert.deepEqual([points.at(0).slice(0, 2), points.at(-1).slice(0, 2)], [[0, 0], [1, 1]]);
+  }
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('a run that is stopped, its page closed, ends at the weights of an unbroken one', { timeout: 300_000 }, async () => {
+  const set = films({ train: 10 });
+  const settings = { epochs: 2, steps_per_epoch: 3, seed: 5, dropout: 0.3 };
+  const { context, page } = await withFilms(set);
+  const run = (page, keep, stopAt, resume) =>
+    page.evaluate(
+      async ([settings, keep, stopAt, resume]) => {
+        const { createTrainer } = await import('./roentgen.js');
+        const trainer = await createTrainer({ seed: settings.seed, threads: 1, ...(keep && { keep }) });
+        let data;
+        if (resume) data = await trainer.data();
+        else {
+          data = await trainer.read(window.films);
+          if (keep) await trainer.keepFilms();
+        }
+        const steps = [];
+        const notices = [];
+        for await (const report of trainer.fit(data, { ...settings, resume, augment: await trainer.augmentation(1) })) {
+          if (report.type === 'notice') notices.push(report.message);
+          if (report.type !== 'step') continue;
+          steps.push(report.step);
+          if (report.step === stopAt) trainer.stop();
+        }
+        const model = await trainer.save().then(({ weights }) => window.hash(weights), ({ kind }) => kind);
+        const kept = trainer.kept;
+        trainer.close();
+        return { steps, notices, model, kept };
+      },
+      [settings, keep, stopAt, resume],
+    );
+  const whole = await run(page, undefined, undefined, false);
+  assert.deepEqual(whole.steps, [1, 2, 3, 4, 5, 6]);
+  const begun = await run(page, 'test', 5, false);
+  assert.deepEqual(begun.notices, []);
+  const last = begun.steps.at(-1);
+  assert.ok(last === 5 || last === 6, `stopped at ${last}`);
+  await page.close();
+
+  const { page: later } = await withFilms({}, context);
+  const ended = await run(later, 'test', undefined, true);
+  assert.equal(ended.kept.films, 20);
+  assert.equal(ended.kept.run.step, last);
+  assert.equal(ended.kept.run.resumable, true);
+  assert.deepEqual(ended.steps, [1, 2, 3, 4, 5, 6].slice(last));
+  assert.equal(ended.model, whole.model);
+  await context.close();
+});
+
+test('a zip is read like a folder, what does not fit leaves the films that are there, and classes come by hand', { timeout: 120_000 }, async () => {
+  const { context, page, complaints } = await watched(browser);
+  await page.goto(`${server.url}#train`);
+  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  const rows = async () => (await page.locator('#counts tbody tr').allInnerTexts()).map((row) => row.split(/\s+/).slice(0, 4).join(' '));
+  const flat = Object.fromEntries(Object.entries(films({ all: 10 })).map(([path, bytes]) => [path.replace('all', 'set'), bytes]));
+  const zip = (files) => ({ name: 'films.zip', mimeType: 'application/zip', buffer: Buffer.from(zipSync(files)) });
+  const field = page.locator('input[accept*=zip]');
+  await field.setInputFiles(zip({ ...flat, '__MACOSX/set/bright/._0.png': Buffer.from('x'), 'set/dark/.DS_Store': Buffer.from('x') }));
+  await page.locator('#counts').waitFor();
+  // A fifth of ten for the test, then 15 % of eight.
+  assert.deepEqual(await rows(), ['bright 7 1 2', 'dark 7 1 2', 'All 14 2 4']);
+  assert.equal(await page.locator('#unreadable').count(), 0);
+
+  await field.setInputFiles(zip({ 'other/grey/1.png': film(true, 900) }));
+  await page.getByRole('alert').filter({ hasText: 'at least two classes; there is grey' }).waitFor();
+  assert.deepEqual(await rows(), ['bright 7 1 2', 'dark 7 1 2', 'All 14 2 4']);
+
+  await page.getByRole('button', { name: 'Forget these films' }).click();
+  await page.locator('#counts').waitFor({ state: 'detached' });
+  for (const name of ['bright', 'dark']) {
+    await page.getByPlaceholder('its name').fill(name);
+    const some = Array.from({ length: 10 }, (_, i) => ({ name: `${i}.png`, mimeType: 'image/png', buffer: film(name === 'bright', i + 50) }));
+    await page.locator('input[type=file][multiple]').setInputFiles(some);
+    if (name === 'bright') await page.getByRole('alert').filter({ hasText: 'there is bright' }).waitFor();
+  }
+  await page.locator('#counts').waitFor();
+  assert.deepEqual(await rows(), ['bright 7 1 2', 'dark 7 1 2', 'All 14 2 4']);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+/** What reading films, or a setting, is refused with. */
+function refusal(page, settings = {}) {
+  return page.evaluate(async (settings) => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ threads: 1 });
+    try {
+      const data = await trainer.read(window.films);
+      for await (const _ of trainer.fit(data, settings));
+      return 'trained';
+    } catch ({ kind, message }) {
+      return `${kind}: ${message}`;
+    } finally {
+      trainer.close();
+    }
+  }, settings);
+}
+
+test('films and settings that make no sense are refused with a sentence', { timeout: 120_000 }, async () => {
+  const two = { 'a/1.png': film(true, 1), 'b/1.png': film(false, 2) };
+  for (const [set, named] of [
+    [{}, /no class folders/],
+    [{ 'a/1.png': two['a/1.png'], 'a/2.png': two['b/1.png'] }, /at least two classes; there is a/],
+    [{ ...two, 'b/2.png': film(false, 3) }, /no film is left to validate on/],
+    [{ 'a/1.png': two['a/1.png'], 'b/1.png': Buffer.from('no film') }, /class `b` has no readable film/],
+    [{ 'a/1.png': two['a/1.png'], 'b/1.png': Buffer.alloc(0) }, /at least two classes|no readable film/],
+  ]) {
+    const { context, page } = await withFilms(set);
+    assert.match(await refusal(page), named);
+    assert.match(await refusal(page), /^dataset: /);
+    await context.close();
+  }
+  const { context, page } = await withFilms(films({ train: 8 }));
+  for (const [settings, named] of [
+    [{ learning_rate: 0 }, /^settings: Learning rate/],
+    [{ epochs: 0 }, /^settings: Epochs/],
+    [{ seed: -1 }, /^settings: Seed/],
+    [{ batch_size: 0 }, /^settings: Batch size/],
+  ]) {
+    assert.match(await refusal(page, settings), named);
+  }
+  await context.close();
+});
+
+test('on the page: a folder in, training, its numbers, its model in use, and all of it there after a reload', { timeout: 300_000 }, async (t) => {
+  const set = films({ train: 12, test: 4 }, 500);
+  set['train/dark/broken.png'] = Buffer.from('no film');
+  set['train/bright/copy.png'] = set['test/bright/0.png'];
+  const data = written('page', set);
+  const { context, page, requests, complaints } = await watched(browser);
+  await page.goto(`${server.url}#train`);
+  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.evaluate(axe);
+  const objections = async () => {
+    await page.waitForTimeout(500);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  };
+  assert.deepEqual(await objections(), [], 'without films');
+
+  await page.locator('input[webkitdirectory]').setInputFiles(data);
+  await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+  const rows = await page.locator('#counts tbody tr').allInnerTexts();
+  assert.deepEqual(rows.map((row) => row.split(/\s+/).slice(0, 4)), [['bright', '10', '2', '4'], ['dark', '10', '2', '4'], ['All', '20', '4', '8']]);
+  assert.match(await page.locator('#unreadable').textContent(), /broken\.png/);
+  assert.match(await page.locator('#copies').textContent(), /in different splits.*left out: page\/train\/bright\/copy\.png/);
+  assert.deepEqual(await objections(), [], 'with films');
+
+  await page.getByLabel('Learning rate').fill('0');
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByRole('alert').filter({ hasText: 'Learning rate' }).waitFor();
+  await page.getByLabel('Learning rate').fill('0.0001');
+  await page.getByLabel('Epochs', { exact: true }).fill('3');
+  await page.getByLabel('Steps in an epoch').fill('6');
+  await page.evaluate(() => {
+    window.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) window.longest = Math.max(window.longest, duration);
+    }).observe({ type: 'longtask' });
+  });
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.locator('#epochs tbody tr').nth(0).waitFor({ timeout: 120_000 });
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('status').filter({ hasText: 'Training is paused.' }).waitFor({ state: 'attached' });
+  assert.deepEqual(await objections(), [], 'paused');
+  await page.getByRole('button', { name: 'Go on', exact: true }).click();
+  await page.locator('#accuracy').waitFor({ timeout: 120_000 });
+  t.diagnostic(`longest task of the page's thread: ${Math.round(await page.evaluate(() => window.longest))} ms`);
+  assert.equal(await page.locator('#epochs tbody tr').count(), 3);
+  assert.match(await page.locator('#accuracy').innerText(), /^(100|\d+)\.\d\u202f% of 8 test films/);
+  assert.equal(await page.locator('.charts canvas').count(), 2);
+  assert.equal(await page.locator('[data-roc] canvas').count(), 2);
+  await page.locator('#confusion button').first().click();
+  await page.locator('.opened').waitFor();
+  assert.deepEqual(await objections(), [], 'evaluated');
+
+  await page.getByRole('button', { name: 'Use it to judge films' }).click();
+  await page.locator('xray-classifier').filter({ hasText: 'tells apart bright and dark' }).waitFor();
+  await page.getByRole('tab', { name: 'Train' }).click();
+  await page.reload();
+  await page.locator('#epochs tbody tr').nth(2).waitFor({ timeout: 60_000 });
+  assert.match(await page.getByRole('region', { name: 'Earlier run' }).innerText(), /ended after 3 epochs/);
+  await page.getByRole('button', { name: 'Evaluate on the test films' }).click();
+  await page.locator('#accuracy').waitFor();
+
+  // The same films are open here; another tab is told so.
+  const other = await context.newPage();
+  await other.goto(`${server.url}#train`);
+  await other.getByRole('alert').filter({ hasText: 'Another tab' }).waitFor();
+  for (const url of requests) assert.ok(url.startsWith(server.url) || url.startsWith('blob:'), url);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});

@@ -1,0 +1,92 @@
+/** Films as they come: a folder that is dropped or picked, loose files, a zip. Paths are kept, for they say the classes. */
+
+import type { PathFile } from './train';
+
+/** What the system put there, not a person. */
+function isHidden(path: string): boolean {
+  return path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
+}
+
+/** What was picked in a file field, a folder or files. */
+export function filesOf(picked: Iterable<File>): PathFile[] {
+  return [...picked].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+}
+
+/** What was dropped, folders opened. Reads `transfer` at once: the browser empties it when the event handler returns. */
+export async function filesOfDrop(transfer: DataTransfer): Promise<PathFile[]> {
+  const found: PathFile[] = [];
+  const items = [...transfer.items].filter((item) => item.kind === 'file');
+  const entries = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
+  for (const { entry, file } of entries) {
+    if (entry?.isDirectory) await walk(entry as FileSystemDirectoryEntry, found);
+    else if (file !== null) found.push({ path: file.name, file });
+  }
+  return found;
+}
+
+async function walk(folder: FileSystemDirectoryEntry, found: PathFile[]): Promise<void> {
+  const reader = folder.createReader();
+  // It gives a hundred at a time, and none at the end.
+  for (;;) {
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (entries.length === 0) return;
+    for (const entry of entries) {
+      if (isHidden(entry.name)) continue;
+      if (entry.isDirectory) await walk(entry as FileSystemDirectoryEntry, found);
+      else {
+        const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+        found.push({ path: entry.fullPath.replace(/^\//, ''), file });
+      }
+    }
+  }
+}
+
+/** Every zip replaced by what it holds, everything hidden left out. Files that are no films are for the reader to name. */
+export async function unpacked(files: PathFile[]): Promise<PathFile[]> {
+  const all: PathFile[] = [];
+  for (const { path, file } of files) {
+    if (/\.zip$/i.test(path)) all.push(...(await unzipped(file)));
+    else all.push({ path, file });
+  }
+  return all.filter(({ path }) => !isHidden(path));
+}
+
+async function unzipped(zip: Blob): Promise<PathFile[]> {
+  const { Unzip, UnzipInflate } = await import('fflate');
+  const found: PathFile[] = [];
+  const unzip = new Unzip((entry) => {
+    if (entry.name.endsWith('/')) return;
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    entry.ondata = (error, piece, last) => {
+      if (error !== null) throw error;
+      pieces.push(piece as Uint8Array<ArrayBuffer>);
+      // Into a Blob, which the browser may put on the disk.
+      if (last) found.push({ path: entry.name.replaceAll('\\', '/'), file: new Blob(pieces) });
+    };
+    entry.start();
+  });
+  unzip.register(UnzipInflate);
+  const reader = zip.stream().getReader();
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) unzip.push(piece.value);
+  unzip.push(new Uint8Array(), true);
+  return found;
+}
+
+/** A zip of files stored as they are: weights do not get smaller. */
+export async function zipped(files: PathFile[]): Promise<Blob> {
+  const { Zip, ZipPassThrough } = await import('fflate');
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const zip = new Zip((error, piece) => {
+    if (error !== null) throw error;
+    pieces.push(piece as Uint8Array<ArrayBuffer>);
+  });
+  for (const { path, file } of files) {
+    const entry = new ZipPassThrough(path);
+    zip.add(entry);
+    const reader = file.stream().getReader();
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) entry.push(piece.value);
+    entry.push(new Uint8Array(), true);
+  }
+  zip.end();
+  return new Blob(pieces, { type: 'application/zip' });
+}

@@ -1,0 +1,403 @@
+/** The training page: what a person does there becomes calls of the trainer, and what it says becomes the screen. */
+
+import { render } from 'lit';
+import { InternalError, isAbort, RoentgenError, SettingsError } from './errors';
+import { Curves, drawRoc } from './train-charts';
+import { filesOf, filesOfDrop, unpacked, zipped } from './train-files';
+import { createTrainer, type PathFile, type Settings, type Trainer } from './train';
+import type { Fields, TrainState } from './train-state';
+import { total, trainView, type TrainActions } from './train-view';
+import type { ModelFiles } from './types';
+
+/** Pictures of each class that are shown. */
+const SHOWN_OF_A_CLASS = 8;
+
+/** What the fields say where nobody has changed them: the recipe, taken over when the trainer is there. */
+const fields: Fields = {
+  epochs: '10',
+  steps: '100',
+  batch: '5',
+  optimizer: 'adam',
+  rate: '0.0001',
+  momentum: '0.9',
+  augment: '0',
+  balance: 'none',
+  patience: '0',
+  seed: '0',
+};
+
+const NOTHING_TRAINED = {
+  run: 'none' as const,
+  kept: undefined,
+  measured: undefined,
+  cell: undefined,
+  model: false,
+  epochs: [],
+  step: undefined,
+} satisfies Partial<TrainState>;
+
+export class TrainPage {
+  #state: TrainState = {
+    opening: true,
+    runtime: undefined,
+    layers: [],
+    error: undefined,
+    dragging: false,
+    reading: undefined,
+    data: undefined,
+    found: [],
+    wanted: [],
+    kept: undefined,
+    notices: [],
+    fields,
+    run: 'none',
+    settings: undefined,
+    epochs: [],
+    step: undefined,
+    pace: 0,
+    model: false,
+    evaluating: false,
+    measured: undefined,
+    cell: undefined,
+    saving: false,
+  };
+  #trainer: Trainer | undefined;
+  #curves = new Curves();
+  #scheduled = false;
+
+  /** `use` takes a trained model to where films are judged. */
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly use: (model: ModelFiles) => void,
+  ) {
+    this.#draw();
+    void this.#open();
+  }
+
+  readonly #actions: TrainActions = {
+    picked: (input) => {
+      const files = filesOf(input.files ?? []);
+      input.value = '';
+      void this.#read(files, true);
+    },
+    dropped: (event) => {
+      event.preventDefault();
+      this.#show({ dragging: false });
+      if (event.dataTransfer !== null) void filesOfDrop(event.dataTransfer).then((files) => this.#read(files, true));
+    },
+    dragged: (dragging) => {
+      if (dragging !== this.#state.dragging) this.#show({ dragging });
+    },
+    addClass: (name, files) => {
+      if (name === '' || name.includes('/')) {
+        this.#fail('films', new SettingsError('the class needs a name, without a slash'));
+        return;
+      }
+      void this.#read([...files].map((file) => ({ path: `${name}/${file.name}`, file })), false);
+    },
+    forget: () => void this.#forget(),
+    want: (name, wanted) => {
+      const names = this.#state.found.filter((one) => (one === name ? wanted : this.#state.wanted.includes(one)));
+      this.#show({ wanted: names });
+      void this.#share(names);
+    },
+    change: (field, value) => {
+      this.#show({ fields: { ...this.#state.fields, [field]: value }, error: undefined });
+      if (field === 'seed') void this.#share(this.#state.wanted);
+    },
+    start: () => void this.#train(false),
+    goOn: () => void this.#train(true),
+    pause: () => {
+      this.#trainer?.pause();
+      this.#show({ run: 'paused' });
+    },
+    resume: () => {
+      this.#trainer?.resume();
+      this.#show({ run: 'running' });
+    },
+    stop: () => {
+      this.#show({ run: 'stopping' });
+      this.#trainer?.stop();
+    },
+    evaluate: () => void this.#evaluate(),
+    open: (cell) => {
+      this.#show({ cell });
+      void this.#drawCell();
+    },
+    use: () => void this.#guard('evaluation', async (trainer) => this.use(await trainer.save())),
+    save: () => void this.#save(),
+    retry: () => void this.#open(),
+  };
+
+  async #open(): Promise<void> {
+    this.#show({ opening: true, error: undefined });
+    try {
+      const trainer = await createTrainer({ keep: 'page' });
+      this.#trainer = trainer;
+      const { recipe, kept, runtime } = trainer;
+      const { layers } = trainer.architecture;
+      const run = kept?.run;
+      this.#show({
+        opening: false,
+        runtime,
+        layers,
+        kept,
+        fields: fieldsOf(run?.settings ?? recipe),
+        epochs: run?.epochs ?? [],
+        settings: run?.settings,
+        model: run?.model ?? false,
+      });
+      if (kept !== undefined) await this.#shareAll(run?.settings.classes, kept.unreadable);
+      void this.#drawCurves();
+    } catch (cause) {
+      this.#show({ opening: false });
+      this.#fail('open', cause);
+    }
+  }
+
+  /** Films in place of all others, or beside them. */
+  async #read(files: PathFile[], replace: boolean): Promise<void> {
+    const busy = ['running', 'paused', 'stopping'].includes(this.#state.run);
+    if (files.length === 0 || busy || this.#state.reading !== undefined) return;
+    await this.#guard('films', async (trainer) => {
+      this.#show({ reading: { done: 0, total: files.length } });
+      try {
+        const data = await trainer.read(await unpacked(files), { replace, onProgress: (reading) => this.#show({ reading }) });
+        this.#show({
+          data,
+          found: data.report.classes,
+          wanted: data.report.classes,
+          ...NOTHING_TRAINED,
+          reading: undefined,
+        });
+        void this.#drawFilms();
+        const notice = await trainer.keepFilms();
+        this.#show({ notices: notice === undefined ? [] : [notice] });
+      } finally {
+        this.#show({ reading: undefined });
+      }
+    });
+  }
+
+  async #shareAll(classes: string[] | undefined, unreadable: NonNullable<TrainState['data']>['unreadable']): Promise<void> {
+    await this.#guard('films', async (trainer) => {
+      const all = await trainer.share({ seed: Number(this.#state.fields.seed) });
+      const report = classes === undefined ? all : await trainer.share({ classes });
+      this.#show({ data: { report, unreadable }, found: all.classes, wanted: report.classes });
+      void this.#drawFilms();
+    });
+  }
+
+  async #share(classes: string[]): Promise<void> {
+    const { data, fields } = this.#state;
+    const seed = Number(fields.seed);
+    if (data === undefined || !Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) return;
+    await this.#guard('settings', async (trainer) => {
+      this.#show({ data: { ...data, report: await trainer.share({ seed, classes }) } });
+      void this.#drawFilms();
+    });
+  }
+
+  async #forget(): Promise<void> {
+    await this.#guard('films', async (trainer) => {
+      await trainer.clear();
+      this.#show({ data: undefined, found: [], wanted: [], ...NOTHING_TRAINED });
+    });
+  }
+
+  async #train(resume: boolean): Promise<void> {
+    const { data } = this.#state;
+    if (data === undefined) return;
+    let where: 'settings' | 'run' = 'settings';
+    try {
+      const trainer = this.#alive();
+      const earlier = this.#state.settings;
+      const settings = resume && earlier !== undefined ? earlier : trainer.settings(data, await this.#changes(trainer));
+      await trainer.check(settings);
+      where = 'run';
+      const patience = Number(this.#state.fields.patience);
+      this.#show({
+        run: 'running',
+        settings,
+        error: undefined,
+        notices: [],
+        measured: undefined,
+        cell: undefined,
+        pace: 0,
+        kept: undefined,
+        ...(resume ? {} : { epochs: [], step: undefined, model: false }),
+      });
+      let best = this.#state.epochs.length;
+      for await (const report of trainer.fit(data, { ...settings, resume })) {
+        if (report.type === 'notice') this.#show({ notices: [...this.#state.notices, report.message] });
+        else if (report.type === 'step') {
+          // Over some twenty steps: the first ones are slower, and the machine has other things to do.
+          const { pace } = this.#state;
+          this.#show({ step: report, pace: pace === 0 ? report.ms : pace + (report.ms - pace) / 20 });
+        } else {
+          const { type: _, best: isBest, ...record } = report;
+          this.#show({ epochs: [...this.#state.epochs, record], model: true });
+          if (isBest) best = record.epoch;
+          if (patience > 0 && record.epoch - best >= patience) this.#actions.stop();
+        }
+        void this.#drawCurves();
+      }
+      const finished = this.#state.epochs.length >= settings.epochs;
+      this.#show({ run: finished ? 'finished' : 'stopped' });
+      if (finished && total(data.report.test) > 0) await this.#evaluate();
+    } catch (cause) {
+      this.#show({ run: this.#state.epochs.length > 0 ? 'stopped' : 'none' });
+      this.#fail(where, cause);
+    }
+  }
+
+  /** The settings that the fields ask for. */
+  async #changes(trainer: Trainer): Promise<Partial<Settings>> {
+    const { fields } = this.#state;
+    const number = (field: keyof Fields, name: string, whole = false): number => {
+      const value = fields[field].trim() === '' ? NaN : Number(fields[field]);
+      if (!Number.isFinite(value)) throw new SettingsError(`${name} must be a number`);
+      if (whole && (!Number.isInteger(value) || value < 0)) throw new SettingsError(`${name} must be a whole number`);
+      return value;
+    };
+    number('patience', 'the epochs without a better one', true);
+    return {
+      epochs: number('epochs', 'epochs', true),
+      steps_per_epoch: number('steps', 'steps in an epoch', true),
+      batch_size: number('batch', 'films in a step', true),
+      optimizer: fields.optimizer === 'sgd' ? { kind: 'sgd', momentum: number('momentum', 'momentum') } : trainer.recipe.optimizer,
+      learning_rate: number('rate', 'learning rate'),
+      augment: await trainer.augmentation(number('augment', 'augmentation')),
+      balance: fields.balance,
+      seed: number('seed', 'seed', true),
+    };
+  }
+
+  async #evaluate(): Promise<void> {
+    const { data } = this.#state;
+    if (data === undefined) return;
+    this.#show({ evaluating: true });
+    await this.#guard('evaluation', async (trainer) => {
+      this.#show({ measured: await trainer.evaluate(data), cell: undefined });
+      this.#draw();
+      await this.#drawRocs();
+    });
+    this.#show({ evaluating: false });
+  }
+
+  async #save(): Promise<void> {
+    this.#show({ saving: true });
+    await this.#guard('evaluation', async (trainer) => {
+      const { card, weights } = await trainer.save();
+      const files = [
+        { path: 'my-model/model.json', file: new Blob([card]) },
+        { path: 'my-model/weights.safetensors', file: weights },
+      ];
+      const link = document.createElement('a');
+      link.href = URL.createObjectURL(await zipped(files));
+      link.download = 'my-model.zip';
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    });
+    this.#show({ saving: false });
+  }
+
+  /** Runs `work` and shows what goes wrong. */
+  async #guard(where: NonNullable<TrainState['error']>['where'], work: (trainer: Trainer) => Promise<void>): Promise<void> {
+    this.#show({ error: undefined });
+    try {
+      await work(this.#alive());
+    } catch (cause) {
+      this.#fail(where, cause);
+    }
+  }
+
+  #alive(): Trainer {
+    if (this.#trainer === undefined || this.#trainer.closed) throw new InternalError('the trainer is not running; reload the page');
+    return this.#trainer;
+  }
+
+  #fail(where: NonNullable<TrainState['error']>['where'], cause: unknown): void {
+    if (isAbort(cause)) return;
+    const error = cause instanceof RoentgenError ? cause : new InternalError(String(cause));
+    this.#show({ error: { where, error } });
+  }
+
+  #show(change: Partial<TrainState>): void {
+    this.#state = { ...this.#state, ...change };
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // A hidden tab has no frames; it is drawn when it comes back, and must not forget to.
+    const draw = () => {
+      this.#scheduled = false;
+      this.#draw();
+    };
+    if (document.hidden) setTimeout(draw, 0);
+    else requestAnimationFrame(draw);
+  }
+
+  #draw(): void {
+    render(trainView(this.#state, this.#actions), this.root);
+  }
+
+  async #drawCurves(): Promise<void> {
+    const { epochs, step, settings, run } = this.#state;
+    // Once a step would be more than anyone sees.
+    if (step !== undefined && run === 'running' && step.step % 5 !== 0) return;
+    this.#draw();
+    const [loss, accuracy] = ['loss-chart', 'accuracy-chart'].map((id) => this.root.querySelector<HTMLElement>(`#${id}`));
+    if (!loss || !accuracy || settings === undefined) return;
+    const at = step === undefined ? 0 : step.step / settings.steps_per_epoch;
+    const running = step !== undefined && at > epochs.length ? { at, ...step.running } : undefined;
+    await this.#curves.draw(loss, accuracy, epochs, running);
+  }
+
+  async #drawRocs(): Promise<void> {
+    const { measured } = this.#state;
+    for (const into of this.root.querySelectorAll<HTMLElement>('[data-roc]')) {
+      const points = measured?.roc[Number(into.dataset['roc'])];
+      if (points !== undefined) await drawRoc(into, points);
+    }
+  }
+
+  /** A few films of each class. */
+  async #drawFilms(): Promise<void> {
+    this.#draw();
+    for (const into of this.root.querySelectorAll<HTMLElement>('.films [data-class]')) {
+      const paths = (await this.#trainer?.paths(Number(into.dataset['class']), SHOWN_OF_A_CLASS).catch(() => [])) ?? [];
+      const canvases = paths.map((path) => Object.assign(document.createElement('canvas'), { title: path }));
+      into.replaceChildren(...canvases);
+      for (const [i, path] of paths.entries()) await this.#paint(canvases[i]!, path);
+    }
+  }
+
+  async #drawCell(): Promise<void> {
+    this.#draw();
+    for (const canvas of this.root.querySelectorAll<HTMLCanvasElement>('.opened canvas')) {
+      await this.#paint(canvas, canvas.dataset['path'] ?? '');
+    }
+  }
+
+  async #paint(canvas: HTMLCanvasElement, path: string): Promise<void> {
+    const film = await this.#trainer?.film(path).catch(() => undefined);
+    if (film === undefined) return;
+    [canvas.width, canvas.height] = [film.width, film.height];
+    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(film);
+  }
+}
+
+function fieldsOf(settings: Settings): Fields {
+  const { optimizer, augment } = settings;
+  return {
+    ...fields,
+    epochs: String(settings.epochs),
+    steps: String(settings.steps_per_epoch),
+    batch: String(settings.batch_size),
+    optimizer: optimizer.kind,
+    momentum: optimizer.kind === 'sgd' ? String(optimizer.momentum) : fields.momentum,
+    rate: String(settings.learning_rate),
+    augment: String(Math.round(augment.rotate_degrees * 10) / 100),
+    balance: settings.balance === 'none' ? 'none' : 'classes',
+    seed: String(settings.seed),
+  };
+}

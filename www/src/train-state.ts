@@ -1,0 +1,49 @@
+/** What the training page shows, as data: set by `train-page.ts`, drawn by `train-view.ts`. */
+
+import type { RoentgenError } from './errors';
+import type { EpochRecord, Kept, Layer, Measured, Reading, Settings, StepReport, TrainingData } from './train';
+import type { Runtime } from './types';
+
+/** The fields of the recipe, as they are written. */
+export interface Fields {
+  epochs: string;
+  steps: string;
+  batch: string;
+  optimizer: 'adam' | 'sgd';
+  rate: string;
+  momentum: string;
+  augment: string;
+  balance: 'none' | 'classes';
+  patience: string;
+  seed: string;
+}
+
+export interface TrainState {
+  opening: boolean;
+  runtime: Runtime | undefined;
+  layers: Layer[];
+  /** What is going wrong, beside what. */
+  error: { where: 'open' | 'films' | 'settings' | 'run' | 'evaluation'; error: RoentgenError } | undefined;
+  dragging: boolean;
+  reading: Reading | undefined;
+  data: TrainingData | undefined;
+  /** All classes that there are films of, and those that are wanted. */
+  found: string[];
+  wanted: string[];
+  kept: Kept | undefined;
+  notices: string[];
+  fields: Fields;
+  run: 'none' | 'running' | 'paused' | 'stopping' | 'stopped' | 'finished';
+  settings: Settings | undefined;
+  epochs: EpochRecord[];
+  /** The last step, and how long one takes, in milliseconds. */
+  step: StepReport | undefined;
+  pace: number;
+  /** Whether there is a model to use. */
+  model: boolean;
+  evaluating: boolean;
+  measured: Measured | undefined;
+  /** The cell of the confusion matrix that is open. */
+  cell: [number, number] | undefined;
+  saving: boolean;
+}
