@@ -80,9 +80,6 @@ wasm_cargo() {
   read -r -d '' name features flags <<<"$1" || true
   local subcommand=$2
   shift 2
-  # One copy of each instance of a generic function, that of the crate which made it first, at its level of optimisation.
-  # The flag is for a compiler that allows unstable ones, which building the standard library takes anyway.
-  if [ ${#WASM_STD[@]} -gt 0 ]; then config+=("'-Zshare-generics=y'"); fi
   for flag in $flags; do config+=("'$flag'"); done
   # A RUSTFLAGS in the environment, meant for native code, would replace the flags in .cargo/config.toml; --config adds.
   env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS "${WASM_CARGO[@]}" "$subcommand" --locked \

@@ -83,7 +83,7 @@ require_rust_linters() {
   fi
 }
 
-# Rust's standard library for WebAssembly, built for size where it is built here. Sets, for `wasm_cargo`,
+# Rust's standard library for WebAssembly. Sets, for `wasm_cargo`,
 #   WASM_CARGO  the command, with its environment
 #   WASM_STD    arguments that build the library beside ours; empty when a built one is there. `test` is always among its
 #               crates: otherwise tests would count as having another library, and build every dependency once more
@@ -96,7 +96,7 @@ require_wasm_std() {
   if [ "$wanted" = sources ]; then
     if has_std_sources || { have rustup && rustup_add component rust-src && has_std_sources; }; then
       WASM_CARGO=(env RUSTC_BOOTSTRAP=1 cargo)
-      WASM_STD=('-Zbuild-std=std,panic_abort,test' '-Zbuild-std-features=optimize_for_size')
+      WASM_STD=('-Zbuild-std=std,panic_abort,test')
       return
     fi
   elif has_wasm_std || { have rustup && rustup_add target "$WASM_TARGET" && has_wasm_std; }; then
@@ -128,7 +128,7 @@ require_debian_wasm() {
   fi
   # PATH first of all, so that `cargo clippy` does not pick rustup's.
   WASM_CARGO=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo)
-  WASM_STD=('-Zbuild-std=std,panic_abort,test' '-Zbuild-std-features=optimize_for_size')
+  WASM_STD=('-Zbuild-std=std,panic_abort,test')
 }
 
 # wasm-bindgen's tool, of exactly the library's version: the two speak a format of their own. Sets WASM_BINDGEN (a folder).
