@@ -12,7 +12,7 @@ use crate::preprocess::Preprocess;
 
 /// A decoded film, in the module's memory until `free()`.
 #[wasm_bindgen]
-pub struct Film(Radiograph);
+pub struct Film(pub(super) Radiograph);
 
 #[wasm_bindgen]
 impl Film {

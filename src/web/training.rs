@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+use super::classifier::Film;
 use super::thrown;
 use crate::classifier::Classifier;
 use crate::data::{Batch, Collection, Dataset, Shared, Shares};
@@ -64,17 +65,22 @@ impl TrainingSet {
         let read = |bytes: &[u8]| films.prepare(&decode(bytes, &Limits::default())?);
         let greys: Vec<(String, Result<Vec<u8>>)> =
             files.into_par_iter().map(|(path, bytes)| (path, read(&bytes))).collect();
-        let mut failed = Vec::new();
-        for (path, grey) in greys {
-            match grey.and_then(|grey| self.films.insert(&path, grey)) {
-                Ok(()) => {}
-                Err(error) => {
-                    self.films.insert_unreadable(&path);
-                    failed.push(Failed { path, kind: error.kind(), message: error.to_string() });
-                }
-            }
-        }
+        let failed: Vec<Failed> = greys.into_iter().filter_map(|(path, grey)| self.insert(path, grey)).collect();
         json(&failed)
+    }
+
+    /// Takes a film that is decoded already, as one from the other module is; the JSON is that of [`Self::add`].
+    #[wasm_bindgen(js_name = addFilm)]
+    pub fn add_film(&mut self, path: String, film: &Film) -> Result<String, JsValue> {
+        self.shared = None;
+        let grey = self.films.prepare(&film.0);
+        json(&Vec::from_iter(self.insert(path, grey)))
+    }
+
+    /// Notes that the file at `path` is no film.
+    #[wasm_bindgen(js_name = addUnreadable)]
+    pub fn add_unreadable(&mut self, path: &str) {
+        self.films.insert_unreadable(path);
     }
 
     /// Takes a film as [`Self::grey`] gave it.
@@ -128,6 +134,13 @@ impl TrainingSet {
 }
 
 impl TrainingSet {
+    /// Takes what became of a file; what is wrong with it, where something is.
+    fn insert(&mut self, path: String, grey: Result<Vec<u8>>) -> Option<Failed> {
+        let error = grey.and_then(|grey| self.films.insert(&path, grey)).err()?;
+        self.films.insert_unreadable(&path);
+        Some(Failed { path, kind: error.kind(), message: error.to_string() })
+    }
+
     fn shared(&self) -> Result<&Shared> {
         self.shared.as_ref().ok_or_else(|| Error::Dataset { reason: "the films have not been shared out yet".into() })
     }

@@ -11,7 +11,7 @@ import { isThread, serve } from './pool';
 import { Store, whyNotKept } from './train-store';
 import type { Augment, DataReport, EpochRecord, EpochReport, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
 import type { ModelFiles, RunOptions } from './types';
-import { openCore, type Core, type TrainingRun, type TrainingSet } from './wasm';
+import { decodedFilm, openCore, openDecoders, type Core, type TrainingRun, type TrainingSet } from './wasm';
 
 /** A file with its path below what was dropped. */
 export interface PathFile {
@@ -356,14 +356,33 @@ async function readInto(into: Films, files: PathFile[], signal: AbortSignal, onP
       } else if (path.split('/').at(-1) === 'manifest.csv') {
         into.set.setManifest(path, content);
         into.manifest = { path, bytes: content };
-      } else {
+      } else if (core.Film.decodes(content)) {
         paths.push(path);
         bytes.push(content);
+      } else {
+        into.unreadable.push(...(await readElsewhere(into.set, path, content)));
       }
     }
     into.unreadable.push(...(JSON.parse(into.set.add(paths, bytes)) as Unreadable[]));
   }
   onProgress({ done: files.length, total: files.length });
+}
+
+/** Takes a file that the core has no decoder for; what is wrong with it, where something is. */
+async function readElsewhere(set: TrainingSet, path: string, bytes: Uint8Array): Promise<Unreadable[]> {
+  const decoders = await openDecoders();
+  try {
+    const film = decodedFilm(bytes, core.Film, decoders);
+    try {
+      return JSON.parse(set.addFilm(path, film)) as Unreadable[];
+    } finally {
+      film.free();
+    }
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    set.addUnreadable(path);
+    return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
+  }
 }
 
 /** The bytes of a file, or what is wrong with it. */

@@ -118,6 +118,17 @@ export function openDecoders(): Promise<Decoders> {
   return decoders;
 }
 
+/** The film in a file's bytes; `decoders` are for one that the core has no decoder for, see `Film.decodes`. */
+export function decodedFilm(bytes: Uint8Array, Film: Core['Film'], decoders: Decoders | undefined): Simd128.Film {
+  if (decoders === undefined) return Film.decode(bytes);
+  const decoded = new decoders.Decoded(bytes);
+  try {
+    return Film.fromLuma(decoded.width, decoded.height, decoded.luma);
+  } finally {
+    decoded.free();
+  }
+}
+
 async function loadDecoders(): Promise<Decoders> {
   // Several films may wait for it: none of them can abort it.
   const module = await compiled(decodersUrl, new AbortController().signal);

@@ -11,7 +11,7 @@ import { cancel, run } from './jobs';
 import type { Outcome } from './link';
 import { isThread, serve } from './pool';
 import type { Classification, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
-import { openCore, openDecoders, type Classifier, type Core, type DecodedFilm, type Decoders } from './wasm';
+import { decodedFilm, openCore, openDecoders, type Classifier, type Core, type DecodedFilm } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -55,7 +55,7 @@ const engine = {
       const own = image instanceof ImageData || Film.decodes(bytes);
       const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
       const started = performance.now();
-      const film = filmOf(image, bytes, Film, decoders);
+      const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
       try {
         const decoded = performance.now() - started;
         // Awaited, so that the page shows the film before it shows what is said of it.
@@ -124,18 +124,6 @@ async function read(file: Blob): Promise<Uint8Array> {
     return new Uint8Array(await file.arrayBuffer());
   } catch (cause) {
     throw { kind: 'unreadable-file', detail: String(cause) } satisfies Failure;
-  }
-}
-
-/** The film in an image; `decoders` are for a file that the core has no decoder for. */
-function filmOf(image: Blob | ImageData, bytes: Uint8Array, Film: Core['Film'], decoders: Decoders | undefined): DecodedFilm {
-  if (image instanceof ImageData) return Film.fromRgba(image.width, image.height, bytes);
-  if (decoders === undefined) return Film.decode(bytes);
-  const decoded = new decoders.Decoded(bytes);
-  try {
-    return Film.fromLuma(decoded.width, decoded.height, decoded.luma);
-  } finally {
-    decoded.free();
   }
 }
 
