@@ -87,7 +87,12 @@ pub struct MetricsEntry {
 impl WeightsInfo {
     /// Describes `stored`, the bytes of a weights file as they will lie on disk.
     pub fn of(stored: &[u8], encoding: Encoding) -> Self {
-        Self { file: "weights.safetensors".into(), bytes: stored.len() as u64, sha256: sha256_hex(stored), encoding }
+        Self::hashed(stored.len() as u64, sha256_hex(stored), encoding)
+    }
+
+    /// Describes a weights file by its length and its SHA-256 in lower-case hexadecimal digits.
+    pub fn hashed(bytes: u64, sha256: String, encoding: Encoding) -> Self {
+        Self { file: "weights.safetensors".into(), bytes, sha256, encoding }
     }
 }
 

@@ -33,6 +33,48 @@ fn damaged(reason: impl ToString) -> Error {
 /// Values turned to bytes at a time.
 const PIECE: usize = 1 << 18;
 
+/// Hands a safetensors file to `sink`, a piece at a time: the weights, then the optimiser's `slots`, with `state` in the
+/// header. Written by hand, for the library of the format wants all tensors beside each other first.
+pub(super) fn write_tensors(
+    trainer: &Trainer,
+    state: Option<String>,
+    slots: &[&str],
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut specs: Vec<_> = trainer.network.specs().iter().collect();
+    // The order in which `Weights` has them.
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut header = serde_json::Map::new();
+    if let Some(state) = state {
+        header.insert("__metadata__".into(), serde_json::json!({ STATE: state }));
+    }
+    let mut end = 0;
+    for prefix in std::iter::once(String::new()).chain(slots.iter().map(|slot| format!("{slot}/"))) {
+        for spec in &specs {
+            let start = end;
+            end += 4 * spec.shape.iter().product::<usize>();
+            let entry = serde_json::json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [start, end] });
+            header.insert(format!("{prefix}{}", spec.name), entry);
+        }
+    }
+    let mut header = serde_json::to_vec(&header).map_err(damaged)?;
+    // Tensors are to begin at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    sink(&(header.len() as u64).to_le_bytes())?;
+    sink(&header)?;
+    let mut bytes = Vec::new();
+    let mut write = |weights: Weights| -> Result<()> {
+        for piece in weights.0.values().flat_map(|tensor| tensor.values.chunks(PIECE)) {
+            bytes.clear();
+            bytes.extend(piece.iter().flat_map(|value| value.to_le_bytes()));
+            sink(&bytes)?;
+        }
+        Ok(())
+    };
+    write(trainer.weights())?;
+    (0..slots.len()).try_for_each(|which| write(trainer.network.slot(which)))
+}
+
 impl Checkpoint {
     /// Bytes of a checkpoint of `trainer`.
     ///
@@ -53,38 +95,9 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] when the state cannot be written as JSON; whatever `sink` returns.
     pub fn write(&self, trainer: &Trainer, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let slots = if trainer.step == 0 { &[] } else { self.config.optimizer.slot_names() };
-        let mut specs: Vec<_> = trainer.network.specs().iter().collect();
-        // The order in which `Weights` has them.
-        specs.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut header = serde_json::Map::new();
         let state = serde_json::to_string(self).map_err(damaged)?;
-        header.insert("__metadata__".into(), serde_json::json!({ STATE: state }));
-        let mut end = 0;
-        for prefix in std::iter::once(String::new()).chain(slots.iter().map(|slot| format!("{slot}/"))) {
-            for spec in &specs {
-                let start = end;
-                end += 4 * spec.shape.iter().product::<usize>();
-                let entry = serde_json::json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [start, end] });
-                header.insert(format!("{prefix}{}", spec.name), entry);
-            }
-        }
-        let mut header = serde_json::to_vec(&header).map_err(damaged)?;
-        // Tensors are to begin at a multiple of eight.
-        header.resize(header.len().next_multiple_of(8), b' ');
-        sink(&(header.len() as u64).to_le_bytes())?;
-        sink(&header)?;
-        let mut bytes = Vec::new();
-        let mut write = |weights: Weights| -> Result<()> {
-            for piece in weights.0.values().flat_map(|tensor| tensor.values.chunks(PIECE)) {
-                bytes.clear();
-                bytes.extend(piece.iter().flat_map(|value| value.to_le_bytes()));
-                sink(&bytes)?;
-            }
-            Ok(())
-        };
-        write(trainer.weights())?;
-        (0..slots.len()).try_for_each(|which| write(trainer.network.slot(which)))
+        let slots = if trainer.step == 0 { &[] } else { self.config.optimizer.slot_names() };
+        write_tensors(trainer, Some(state), slots, &mut sink)
     }
 
     /// Reads what [`save`](Self::save) wrote: the state and a trainer that stands where the saved one stood.
@@ -162,6 +175,13 @@ mod tests {
             .unwrap();
         checkpoint.step = trainer.steps();
         let bytes = checkpoint.save(&trainer).unwrap();
+        let mut weights = Vec::new();
+        let mut sink = |piece: &[u8]| {
+            weights.extend_from_slice(piece);
+            Ok(())
+        };
+        write_tensors(&trainer, None, &[], &mut sink).unwrap();
+        assert_eq!(crate::formats::read_weights(&weights).unwrap(), trainer.weights());
         let all = ["adam.m/", "adam.v/", ""].map(|slot| ["bias", "weight"].map(|name| format!("{slot}dense.{name}")));
         assert_eq!(names(&bytes), all.concat());
         let file = SafeTensors::deserialize(&bytes).unwrap();

@@ -5,11 +5,11 @@
 
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::write_tensors;
 use super::{Checkpoint, EpochRecord, History, Running, Schedule, StepReport, TrainConfig, Trainer};
 use crate::data::{Dataset, Loader, LoaderConfig, Sample};
 use crate::error::{Error, Result};
-use crate::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, write_weights};
-use crate::nn::Tensor;
+use crate::formats::{Encoding, ModelCard, WeightsInfo};
 
 /// Images in a validation batch: enough to keep the cores busy, small beside the training state.
 const VALIDATION_BATCH: usize = 32;
@@ -155,23 +155,27 @@ impl Run {
         self.state.write(&self.trainer, sink)
     }
 
-    /// The weights as they are now, a safetensors file.
+    /// Hands the weights as they are now, a safetensors file, to `sink` a piece at a time; what describes them is returned.
     ///
     /// # Errors
-    /// Those of [`write_weights`].
-    pub fn weights(&self) -> Result<Vec<u8>> {
-        let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
-        let weights: Vec<Weight> = self.trainer.weights().0.into_iter().map(weight).collect();
-        write_weights(&weights)
+    /// Whatever `sink` returns.
+    pub fn write_weights(&self, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<WeightsInfo> {
+        let (mut bytes, mut hash) = (0, Sha256::new());
+        write_tensors(&self.trainer, None, &[], &mut |piece| {
+            bytes += piece.len() as u64;
+            hash.update(piece);
+            sink(piece)
+        })?;
+        Ok(WeightsInfo::hashed(bytes, format!("{:x}", hash.finalize()), Encoding::Identity))
     }
 
-    /// The card of the model whose weights, [`weights`](Self::weights) of the best epoch, are `stored`.
+    /// The card of the model whose weights, those of the best epoch, are described by `weights`.
     ///
     /// `images` counts those trained and validated on.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when the settings cannot be written as JSON.
-    pub fn card(&self, id: &str, stored: &[u8], images: [usize; 2]) -> Result<ModelCard> {
+    pub fn card(&self, id: &str, weights: WeightsInfo, images: [usize; 2]) -> Result<ModelCard> {
         let config = &self.state.config;
         let training = serde_json::json!({
             "config": in_short(config)?,
@@ -187,7 +191,7 @@ impl Run {
             architecture: config.architecture.clone(),
             classes: config.classes.clone(),
             preprocess: config.preprocess.clone(),
-            weights: WeightsInfo::of(stored, Encoding::Identity),
+            weights,
             training: Some(training),
             metrics: Vec::new(),
             licence: "that of the images it was trained on; state it before you pass it on".into(),

@@ -230,49 +230,33 @@ impl TrainingRun {
     /// is thrown.
     #[wasm_bindgen(js_name = writeCheckpoint)]
     pub fn write_checkpoint(&mut self, sink: &Function) -> Result<(), JsValue> {
-        let mut cause = None;
-        let written = self.run.write_checkpoint(|piece| {
-            sink.call1(&JsValue::UNDEFINED, &Uint8Array::from(piece)).map(drop).map_err(|thrown| {
-                cause = Some(thrown);
-                Error::Checkpoint { reason: "could not be written".into() }
-            })
-        });
-        written.map_err(|error| cause.unwrap_or_else(|| thrown(error)))
+        into(sink, |sink| self.run.write_checkpoint(sink))
     }
 
-    /// The weights as they are now, a safetensors file, and the `model.json` that describes it.
-    pub fn model(&self, id: &str) -> Result<Model, JsValue> {
-        let make = || -> Result<Model> {
-            let weights = self.run.weights()?;
-            let card = self.run.card(id, &weights, [self.train.len(), self.validation.len()])?;
-            card.validate()?;
-            let card = String::from_utf8_lossy(&card.to_json()).into_owned();
-            Ok(Model { card, weights: Uint8Array::from(&weights[..]) })
-        };
-        make().map_err(thrown)
+    /// Hands the weights as they are now, a safetensors file, to `sink` in the same way; the `model.json` that describes
+    /// them is returned.
+    #[wasm_bindgen(js_name = writeModel)]
+    pub fn write_model(&self, id: &str, sink: &Function) -> Result<String, JsValue> {
+        let weights = into(sink, |sink| self.run.write_weights(sink))?;
+        let card = self.run.card(id, weights, [self.train.len(), self.validation.len()]).map_err(thrown)?;
+        card.validate().map_err(thrown)?;
+        Ok(String::from_utf8_lossy(&card.to_json()).into_owned())
     }
 }
 
-/// A model folder in memory.
-#[wasm_bindgen]
-pub struct Model {
-    card: String,
-    weights: Uint8Array,
-}
-
-#[wasm_bindgen]
-impl Model {
-    /// `model.json`.
-    #[wasm_bindgen(getter)]
-    pub fn card(&self) -> String {
-        self.card.clone()
-    }
-
-    /// `weights.safetensors`.
-    #[wasm_bindgen(getter)]
-    pub fn weights(&self) -> Uint8Array {
-        self.weights.clone()
-    }
+/// What `write` gives, its pieces handed to `sink`; what `sink` throws is thrown as it is.
+fn into<T>(
+    sink: &Function,
+    write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<T>,
+) -> Result<T, JsValue> {
+    let mut cause = None;
+    let written = write(&mut |piece| {
+        sink.call1(&JsValue::UNDEFINED, &Uint8Array::from(piece)).map(drop).map_err(|thrown| {
+            cause = Some(thrown);
+            Error::Checkpoint { reason: "could not be written".into() }
+        })
+    });
+    written.map_err(|error| cause.unwrap_or_else(|| thrown(error)))
 }
 
 /// A point of a ROC curve: from this score on a film is called positive.

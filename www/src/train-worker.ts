@@ -290,18 +290,18 @@ async function train(training: TrainingRun, wanted: Settings, signal: AbortSigna
 
 /** Takes the weights as they are now for the model; in the store, or in memory where there is no room in it. */
 async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> {
-  const made = training.model(MODEL_ID);
-  const { card, weights } = made;
-  made.free();
   try {
     if (store === undefined) throw new Error('nothing is kept');
-    const file = await store.write('best', (sink) => sink(weights));
-    // The record that names it comes with the checkpoint; until then the old one's file has to stay.
+    let card = '';
+    const file = await store.write('best', (sink) => (card = training.writeModel(MODEL_ID, sink)));
+    // The checkpoint that comes next names it again, with the epoch's record.
     const run = store.project.run ?? { settings: wanted, epochs: [], step: 0, finished: false };
     await store.keep({ run: { ...run, best: { file, card } } });
     best = kept(store, { file, card });
   } catch {
-    const blob = new Blob([weights as Uint8Array<ArrayBuffer>]);
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    const card = training.writeModel(MODEL_ID, (piece: Uint8Array<ArrayBuffer>) => void pieces.push(piece));
+    const blob = new Blob(pieces);
     best = { card, weights: async () => blob };
   }
 }

@@ -148,7 +148,11 @@ fn write_history(out: &Path, history: &History) -> Result<()> {
 
 /// Writes the weights as they are now, as the model of this run.
 fn write_model(out: &Path, run: &Run, images: [usize; 2]) -> Result<()> {
-    let weights = run.weights()?;
-    let card = run.card(&model_folder::id(out, &run.config().architecture), &weights, images)?;
+    let mut weights = Vec::new();
+    let info = run.write_weights(|piece| {
+        weights.extend_from_slice(piece);
+        Ok(())
+    })?;
+    let card = run.card(&model_folder::id(out, &run.config().architecture), info, images)?;
     folder::write_model_folder(out, &card, &weights, Encoding::Identity).map(drop)
 }
