@@ -79,7 +79,8 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
           <p class="lead">Drop a folder of labelled X-rays here, or a zip</p>
           <p class="quiet">
             <code>train/&lt;class&gt;/*</code> and <code>test/&lt;class&gt;/*</code>, or <code>&lt;class&gt;/*</code> alone:
-            then a fifth is held back for the test. Nothing is uploaded.
+            then a fifth is held back for the test. Nothing is uploaded; reduced copies stay in this browser until you let it
+            forget them.
           </p>
           <p class="buttons">
             <label class="button primary">Choose a folder…<input type="file" webkitdirectory ?disabled=${busy} @change=${folder} /></label>
