@@ -128,7 +128,11 @@ export async function watched(browser, options = {}) {
   const complaints = [];
   // On the context: a worker's requests belong to it, not to the page.
   context.on('request', (request) => requests.push(request.url()));
-  context.on('requestfailed', (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  context.on('requestfailed', (request) => {
+    // The browser asks for the icon when it likes, and breaks that off when the page is left or loaded again.
+    const icon = request.url().endsWith('/favicon.svg') && request.failure()?.errorText === 'net::ERR_ABORTED';
+    if (!icon) complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`);
+  });
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
   });
