@@ -199,7 +199,7 @@ fn adam() -> Update {
 }
 
 fn optimiser(criterion: &mut Criterion) {
-    let parameters = Architecture::ScratchCnn.parameters(2);
+    let parameters = Architecture::ScratchCnn.graph(2).parameter_count();
     let (mut weight, grad) = (Parameter::new(numbers(parameters), 2), numbers(parameters));
     let mut group = criterion.benchmark_group("adam");
     // Four streams read, three written.

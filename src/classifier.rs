@@ -61,12 +61,13 @@ impl Network {
     /// the architecture.
     pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8], precision: Precision) -> Result<Self> {
         // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
-        let limit = 4 * architecture.parameters(classes) + HEADER_BYTES;
+        let graph = architecture.graph(classes);
+        let limit = 4 * graph.parameter_count() + HEADER_BYTES;
         if safetensors.len() > limit {
             let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
             return Err(Error::Weights { reason });
         }
-        let model = Frozen::new(&architecture.graph(classes), read_weights(safetensors)?, precision)?;
+        let model = Frozen::new(&graph, read_weights(safetensors)?, precision)?;
         Ok(Self { model, input: architecture.input(), classes })
     }
 

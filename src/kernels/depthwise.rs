@@ -27,7 +27,7 @@ pub fn depthwise(g: &Windows, input: &[f32], weight: &[f32], bias: &[f32], clamp
     let (rows, row) = (g.out_height(), g.out_row());
     bands(out, rows, row, g.band(rows, row)).into_par_iter().for_each(|(n, first, out)| {
         let image = &input[n * g.image_len()..][..g.image_len()];
-        forward_rows(g, image, (weight, bias), [clamp.low, clamp.high], first, out);
+        forward_rows(g, image, (weight, bias), clamp, first, out);
     });
 }
 

@@ -1,7 +1,8 @@
 //! EfficientNet-Lite0: Tan and Le, arXiv:1905.11946, table 1, without squeeze-and-excitation and with ReLU6, as released
 //! for mobile use in 2020. Names and padding are those of timm's `efficientnet_lite0`, whose weights load as they are.
 
-use super::inverted_residual::{Block, Names, convolution, inverted_residual};
+use super::inverted_residual::{Block, inverted_residual};
+use super::normalised::{Names, convolution};
 use crate::error::Result;
 use crate::nn::{Activation, Graph};
 

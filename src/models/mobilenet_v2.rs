@@ -1,6 +1,7 @@
 //! MobileNetV2: Sandler et al., arXiv:1801.04381, table 2. Names are torchvision's, whose weights load as they are.
 
-use super::inverted_residual::{Block, Names, convolution, inverted_residual};
+use super::inverted_residual::{Block, inverted_residual};
+use super::normalised::{Names, convolution};
 use crate::error::Result;
 use crate::nn::{Activation, Graph};
 

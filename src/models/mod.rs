@@ -3,11 +3,12 @@
 mod efficientnet_lite0;
 mod inverted_residual;
 mod mobilenet_v2;
+mod normalised;
 mod resnet50;
 mod scratch_cnn;
 
 use crate::error::{Error, Result};
-use crate::nn::{Graph, LayerSummary};
+use crate::nn::Graph;
 use crate::preprocess::{Contrast, Preprocess};
 
 pub use efficientnet_lite0::efficientnet_lite0;
@@ -97,16 +98,6 @@ impl Architecture {
             Self::MobileNetV2 => mobilenet_v2(side, classes),
             Self::EfficientNetLite0 => efficientnet_lite0(side, classes),
         }
-    }
-
-    /// The layers in order.
-    pub fn summary(self, classes: usize) -> Vec<LayerSummary> {
-        self.graph(classes).summary()
-    }
-
-    /// Parameters in all, running statistics among them.
-    pub fn parameters(self, classes: usize) -> usize {
-        self.summary(classes).iter().map(|layer| layer.parameters).sum()
     }
 }
 

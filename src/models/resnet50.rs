@@ -3,13 +3,13 @@
 //!
 //! Names are torchvision's, so that its published weights load as they are.
 
+use super::normalised::convolution;
 use crate::error::Result;
-use crate::nn::{Activation, Conv2d, Graph, Norm, Value};
+use crate::nn::{Activation, Graph, Value};
 
 /// Blocks of each stage and the width of their 3×3 convolutions; a block's output is four times as wide.
 const STAGES: [(usize, usize); 4] = [(3, 64), (4, 128), (6, 256), (3, 512)];
 const EXPANSION: usize = 4;
-const EPSILON: f32 = 1e-5;
 
 /// The network for images of `side` × `side`.
 ///
@@ -18,7 +18,7 @@ const EPSILON: f32 = 1e-5;
 pub fn resnet50(side: usize, classes: usize) -> Result<Graph> {
     let mut net = Graph::new([3, side, side]);
     let mut x = net.image();
-    x = convolution(&mut net, ["conv1", "bn1"], x, [64, 7, 2], Activation::Relu)?;
+    x = convolution(&mut net, &["conv1", "bn1"].map(String::from), x, [64, 7, 2], Activation::Relu)?;
     x = net.max_pool2d("maxpool", x, 3, 2, 1)?;
     for (stage, (blocks, width)) in STAGES.into_iter().enumerate() {
         for block in 0..blocks {
@@ -44,26 +44,14 @@ fn bottleneck(net: &mut Graph, name: &str, x: Value, width: usize, stride: usize
     .enumerate()
     {
         let names = [part(&format!("conv{}", i + 1)), part(&format!("bn{}", i + 1))];
-        y = convolution(net, names.each_ref().map(String::as_str), y, layer, activation)?;
+        y = convolution(net, &names, y, layer, activation)?;
     }
     let shortcut = if changes {
         let names = [part("downsample.0"), part("downsample.1")];
         let layer = [EXPANSION * width, 1, stride];
-        convolution(net, names.each_ref().map(String::as_str), x, layer, Activation::Linear)?
+        convolution(net, &names, x, layer, Activation::Linear)?
     } else {
         x
     };
     Ok(net.add(&part("add"), [y, shortcut], Activation::Relu))
-}
-
-/// A convolution that keeps the size but for its stride, and its normalisation.
-fn convolution(
-    net: &mut Graph,
-    [name, norm]: [&str; 2],
-    x: Value,
-    [filters, kernel, stride]: [usize; 3],
-    activation: Activation,
-) -> Result<Value> {
-    let norm = Some(Norm { name: norm, epsilon: EPSILON });
-    net.conv2d(name, x, Conv2d { filters, kernel, stride, padding: kernel / 2, norm, activation })
 }

@@ -310,6 +310,11 @@ impl Graph {
         &self.parameters
     }
 
+    /// Values of all parameters, running statistics among them.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(ParameterSpec::len).sum()
+    }
+
     /// The layers with their output shapes and parameters. Dropout, which a run has or has not, is no layer of its own.
     pub fn summary(&self) -> Vec<LayerSummary> {
         let layers = self.layers.iter().enumerate().filter(|(_, layer)| layer.op != Op::Dropout);

@@ -109,27 +109,25 @@ impl Plan {
                 Some(_) if training => Follow::Nothing,
                 Some(epsilon) => Follow::Folded(epsilon),
             };
+            // In training a normalisation is a step of its own, and has the clamp.
+            let apart =
+                |norm: Option<f32>, clamp, at| norm.filter(|_| training).map(|epsilon| (epsilon, clamp, at + 1));
             let place = match layer.op {
                 Op::Conv2d { geometry, norm, activation, at } => {
                     let (follow, clamp) = (follow(norm), activation.clamp());
                     let pooled = norm.is_none() && activation == Activation::Relu && pools_next(graph, value);
-                    let residual = None;
-                    let action = |clamp| Action::Conv2d { geometry, follow, pooled, residual, clamp, at };
-                    match (follow, norm) {
-                        (Follow::Nothing, Some(epsilon)) => {
-                            plan.convolve_and_normalise(action(Clamp::NONE), (epsilon, clamp, at), input, value, graph)
-                        }
-                        _ => plan.push(action(clamp), input, value.0 + usize::from(pooled), graph),
+                    let action = |clamp| Action::Conv2d { geometry, follow, pooled, residual: None, clamp, at };
+                    match apart(norm, clamp, at) {
+                        Some(norm) => plan.push_normalised(action(Clamp::NONE), norm, input, value, graph),
+                        None => plan.push(action(clamp), input, value.0 + usize::from(pooled), graph),
                     }
                 }
                 Op::Depthwise { windows, norm, activation, at } => {
                     let (follow, clamp) = (follow(norm), activation.clamp());
                     let action = |clamp| Action::Depthwise { windows, follow, clamp, at };
-                    match (follow, norm) {
-                        (Follow::Nothing, Some(epsilon)) => {
-                            plan.convolve_and_normalise(action(Clamp::NONE), (epsilon, clamp, at), input, value, graph)
-                        }
-                        _ => plan.push(action(clamp), input, value.0, graph),
+                    match apart(norm, clamp, at) {
+                        Some(norm) => plan.push_normalised(action(Clamp::NONE), norm, input, value, graph),
+                        None => plan.push(action(clamp), input, value.0, graph),
                     }
                 }
                 Op::Dense { activation, at } => {
@@ -180,8 +178,8 @@ impl Plan {
         output
     }
 
-    /// Two steps with a value of their own between them.
-    fn convolve_and_normalise(
+    /// A convolution and its normalisation as two steps with a value of their own between them.
+    fn push_normalised(
         &mut self,
         convolution: Action,
         (epsilon, clamp, at): (f32, Clamp, usize),
@@ -193,7 +191,7 @@ impl Plan {
         let between = self.lens.len();
         self.lens.push(height * width * channels);
         self.steps.push(Step { action: convolution, input, output: between });
-        self.push(Action::Norm { channels, epsilon, clamp, at: at + 1 }, between, value.0, graph)
+        self.push(Action::Norm { channels, epsilon, clamp, at }, between, value.0, graph)
     }
 
     /// Lets the last step, where it is a convolution that only this sum reads, add the sum's other value.

@@ -10,11 +10,10 @@ use super::thrown;
 use crate::classifier::Classifier;
 use crate::data::{Batch, Collection, Dataset, Shared, Shares};
 use crate::error::{Error, Result};
-use crate::formats::{MetricsEntry, ModelCard, Storage, Weight, read_weights, write_weights};
+use crate::formats::{MetricsEntry, ModelCard, read_weights};
 use crate::image::{Limits, decode};
 use crate::metrics::{Evaluation, argmax, evaluate, roc};
 use crate::models::Architecture;
-use crate::nn::Tensor;
 use crate::preprocess::{Augment, Preprocess};
 use crate::train::{Run, TrainConfig, fingerprint};
 
@@ -327,9 +326,8 @@ pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &
 /// The layers of an architecture: `{layers: [{name, kind, output, parameters}], parameters}` as JSON.
 #[wasm_bindgen(js_name = describeArchitecture)]
 pub fn describe_architecture(architecture: &str, classes: usize) -> Result<String, JsValue> {
-    let architecture = Architecture::from_name(architecture).map_err(thrown)?;
-    let parameters = architecture.parameters(classes);
-    json(&serde_json::json!({ "layers": architecture.summary(classes), "parameters": parameters }))
+    let graph = Architecture::from_name(architecture).map_err(thrown)?.graph(classes);
+    json(&serde_json::json!({ "layers": graph.summary(), "parameters": graph.parameter_count() }))
 }
 
 /// Throws `config` with the field and what is wrong with it unless `config`, as JSON, can be trained with.
@@ -379,12 +377,5 @@ impl Trainer {
         let n = targets.len() / classes;
         let batch = Batch { images, targets, n, channels, height, width, classes };
         self.0.step(batch).map(|report| report.loss).map_err(thrown)
-    }
-
-    /// The weights as they are now, a safetensors file.
-    pub fn weights(&self) -> Result<Vec<u8>, JsValue> {
-        let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
-        let weights: Vec<Weight> = self.0.weights().0.into_iter().map(weight).collect();
-        write_weights(&weights).map_err(thrown)
     }
 }

@@ -11,6 +11,7 @@ use roentgen::train::{TrainConfig, Trainer};
 use serde::Deserialize;
 
 use super::formula::uniform;
+use super::pytorch_parity::norm;
 
 const JSON: &str = include_str!("../fixtures/pytorch/backbones.json");
 /// Stream of the first image.
@@ -71,8 +72,7 @@ fn cases() -> (Vec<(Architecture, Graph, Expected)>, Batch) {
 
 /// `‖found − expected‖ / ‖expected‖`.
 fn relative_error(found: impl IntoIterator<Item = f64>, expected: &[f64]) -> f64 {
-    let norm = expected.iter().map(|v| v * v).sum::<f64>().sqrt();
-    found.into_iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / norm
+    norm(found.into_iter().zip(expected).map(|(a, b)| a - b)) / norm(expected.iter().copied())
 }
 
 #[test]
@@ -102,10 +102,9 @@ fn a_training_step_has_pytorchs_loss_and_gradients() {
         let mut trainer = Trainer::with_network(TrainConfig::recipe(architecture, names), &graph, network);
         let gradients = trainer.gradients(batch.clone()).expect("gradients").0;
         assert_eq!(gradients.len(), expected.gradients.len());
-        let norm = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         let largest = expected.gradients.values().copied().fold(0.0, f64::max);
         for (name, expected) in &expected.gradients {
-            let found = norm(&gradients[name].values);
+            let found = norm(gradients[name].values.iter().map(|v| f64::from(*v)));
             // Images of 2×2 pixels at the end and batches of four: a unit that is nearer to its kink than the rounding
             // of fifty layers sends a visible part of a gradient elsewhere. PyTorch itself in float32 is off by up to
             // 8e-3 here. A layer left out or wired wrongly is off by its whole size.

@@ -70,7 +70,7 @@ fn fixture() -> Fixture {
     serde_json::from_str(JSON).expect("the fixture is as the script writes it")
 }
 
-fn norm(values: impl IntoIterator<Item = f64>) -> f64 {
+pub fn norm(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 

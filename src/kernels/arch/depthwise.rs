@@ -4,6 +4,7 @@
 //! wide; each value is loaded once for all the sums it belongs to. Seven, because the widths of a network for images of
 //! 224 pixels, 112 to 7, are its multiples.
 
+use super::super::clamp::Clamp;
 use super::super::windows::Windows;
 use super::lanes::{Channels, Kernel, Lanes, dispatch, over_channels};
 
@@ -83,7 +84,7 @@ macro_rules! specialised {
     };
 }
 
-/// Rows of `clamp(image ⋆ weight + bias, low, high)` from row `first` on, as many as `out` holds.
+/// Rows of `clamp(image ⋆ weight + bias)` from row `first` on, as many as `out` holds.
 ///
 /// # Panics
 /// When the slices do not hold what the geometry says, or `out` reaches past the image.
@@ -91,7 +92,7 @@ pub fn forward_rows(
     g: &Windows,
     image: &[f32],
     (weight, bias): (&[f32], &[f32]),
-    clamp: [f32; 2],
+    clamp: Clamp,
     first: usize,
     out: &mut [f32],
 ) {
@@ -105,7 +106,7 @@ struct Forward<'a> {
     image: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
-    clamp: [f32; 2],
+    clamp: Clamp,
     first: usize,
     out: &'a mut [f32],
 }
@@ -131,7 +132,7 @@ struct ForwardRow<'a> {
     image: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
-    clamp: [f32; 2],
+    clamp: Clamp,
     y: usize,
     out: &'a mut [f32],
 }
@@ -187,7 +188,7 @@ impl ForwardRow<'_> {
                 });
             }
             let to = self.out.as_mut_ptr().add(place.pixel * g.channels + at);
-            let [low, high] = self.clamp.map(L::splat);
+            let (low, high) = (L::splat(self.clamp.low), L::splat(self.clamp.high));
             for (x, sum) in sums.into_iter().enumerate() {
                 if !CHECKED || x < place.pixels {
                     sum.max(low).min(high).store(to.add(x * g.channels));
@@ -212,7 +213,7 @@ impl ForwardRow<'_> {
                     sum = value.mul_add(L::load(weight), sum);
                 }
             }
-            let [low, high] = self.clamp.map(L::splat);
+            let (low, high) = (L::splat(self.clamp.low), L::splat(self.clamp.high));
             sum.max(low).min(high).store(self.out.as_mut_ptr().add(x * g.channels + at));
         }
     }
