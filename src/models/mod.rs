@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::nn::Graph;
 use crate::preprocess::{Contrast, Preprocess};
 
-pub use efficientnet_lite0::efficientnet_lite0;
+pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_slim};
 pub use mobilenet_v2::mobilenet_v2;
 pub use resnet50::resnet50;
 pub use scratch_cnn::{SIDE as SCRATCH_CNN_SIDE, scratch_cnn, up_to_dense1};
@@ -27,14 +27,20 @@ pub enum Architecture {
     MobileNetV2,
     /// See [`efficientnet_lite0()`].
     EfficientNetLite0,
+    /// See [`efficientnet_lite0_slim()`].
+    EfficientNetLite0Slim,
 }
 
 /// Side of the images that networks for ImageNet take, in pixels.
 const IMAGENET_SIDE: usize = 224;
 
+/// Side of the slim network's images, in pixels: three quarters of the larger one's work.
+const SLIM_SIDE: usize = 192;
+
 impl Architecture {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::ScratchCnn, Self::ResNet50, Self::MobileNetV2, Self::EfficientNetLite0];
+    pub const ALL: [Self; 5] =
+        [Self::ScratchCnn, Self::ResNet50, Self::MobileNetV2, Self::EfficientNetLite0, Self::EfficientNetLite0Slim];
 
     /// The architecture called `name`.
     ///
@@ -54,6 +60,7 @@ impl Architecture {
             Self::ResNet50 => "resnet50",
             Self::MobileNetV2 => "mobilenet-v2",
             Self::EfficientNetLite0 => "efficientnet-lite0",
+            Self::EfficientNetLite0Slim => "efficientnet-lite0-slim",
         }
     }
 
@@ -62,12 +69,14 @@ impl Architecture {
         match self {
             Self::ScratchCnn => SCRATCH_CNN_SIDE,
             Self::ResNet50 | Self::MobileNetV2 | Self::EfficientNetLite0 => IMAGENET_SIDE,
+            Self::EfficientNetLite0Slim => SLIM_SIDE,
         }
     }
 
     /// Dimensions of one input, `[channels, height, width]`.
     pub fn input(self) -> [usize; 3] {
-        [3, self.side(), self.side()]
+        let channels = if self == Self::EfficientNetLite0Slim { 1 } else { 3 };
+        [channels, self.side(), self.side()]
     }
 
     /// The preprocessing of the network's recipe: for the scratch CNN values divided by 255 and nothing else; for those
@@ -78,6 +87,8 @@ impl Architecture {
             Self::ScratchCnn => (0.0, 1.0),
             // (0.485 + 0.456 + 0.406) / 3 and (0.229 + 0.224 + 0.225) / 3.
             Self::ResNet50 | Self::MobileNetV2 | Self::EfficientNetLite0 => (0.449, 0.226),
+            // Of the weights that it starts from, which were trained on (v - 127) / 128 with v in 0..=255.
+            Self::EfficientNetLite0Slim => (0.498, 0.502),
         };
         Preprocess { height, width, channels, contrast: Contrast::None, mean, std }
     }
@@ -97,6 +108,7 @@ impl Architecture {
             Self::ResNet50 => resnet50(side, classes),
             Self::MobileNetV2 => mobilenet_v2(side, classes),
             Self::EfficientNetLite0 => efficientnet_lite0(side, classes),
+            Self::EfficientNetLite0Slim => efficientnet_lite0_slim(side, classes),
         }
     }
 }
