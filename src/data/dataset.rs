@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Batch, Sample, read_film};
+use super::{Batch, Either, Sample, read_film};
 use crate::error::{Error, Result};
 use crate::image::{Limits, decode};
 use crate::preprocess::Preprocess;
@@ -27,7 +27,10 @@ pub struct Dataset {
     width: usize,
     classes: Vec<String>,
     films: Vec<u8>,
+    /// Index of each film's class; from the number of classes on, of what is in `either`.
     labels: Vec<usize>,
+    /// Classes that the films of a further label may have.
+    either: Vec<Vec<usize>>,
     /// Index of each film's collection; all 0 without a manifest.
     sources: Vec<usize>,
     groups: Option<Vec<String>>,
@@ -50,7 +53,6 @@ impl Dataset {
         progress: impl Fn(usize) + Sync,
     ) -> Result<(Self, Vec<Unreadable>)> {
         preprocess.validate()?;
-        assert!(samples.iter().all(|sample| sample.class < classes.len()));
         let limits = Limits::default();
         let done = AtomicUsize::new(0);
         let films: Vec<Result<Vec<u8>>> = samples
@@ -100,6 +102,7 @@ impl Dataset {
             height: preprocess.height,
             width: preprocess.width,
             classes: classes.to_vec(),
+            either: Vec::new(),
             labels: films.iter().map(|(sample, _)| sample.class).collect(),
             sources: films.iter().map(|(sample, _)| sources[&sample.source.as_deref()]).collect(),
             // Groups are of use only when every film has one.
@@ -112,6 +115,28 @@ impl Dataset {
     /// Values in `[0, 1]` as they are kept.
     pub(super) fn bytes_of(grey: &[f32]) -> Vec<u8> {
         grey.iter().map(|v| (v * 255.0).round() as u8).collect()
+    }
+
+    /// The set with a meaning for labels that are no class: the first of them for the first of `either`.
+    ///
+    /// # Errors
+    /// Those of [`Either::labels`].
+    pub fn with_either(mut self, either: &[Either]) -> Result<Self> {
+        self.either = either.iter().map(|either| either.labels(&self.classes)).collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// Labels that films have: classes, and what may be one of several.
+    pub(super) fn label_count(&self) -> usize {
+        self.classes.len() + self.either.len()
+    }
+
+    /// The classes that film `i` may have: its own, or several of which nobody knows which it is.
+    pub(super) fn possible(&self, i: usize) -> &[usize] {
+        match self.labels[i].checked_sub(self.classes.len()) {
+            Some(at) => &self.either[at],
+            None => &self.labels[i..=i],
+        }
     }
 
     /// Number of films.
@@ -175,9 +200,9 @@ impl Dataset {
         self.image(i).iter().map(|&v| f32::from(v) / 255.0).collect()
     }
 
-    /// Films of each class, in label order.
+    /// Films of each label: the classes, then what may be one of several.
     pub fn counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.classes.len()];
+        let mut counts = vec![0; self.label_count()];
         self.labels.iter().for_each(|&label| counts[label] += 1);
         counts
     }

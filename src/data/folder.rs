@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::manifest::Manifest;
 use super::split::hold_out;
-use super::{Sample, Unreadable};
+use super::{Either, Sample, Unreadable};
 use crate::error::{Error, Result};
 
 /// Which films of a folder are wanted.
@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 pub struct FolderOptions {
     /// Classes in label order; every class folder in alphabetical order when `None`.
     pub classes: Option<Vec<String>>,
+    /// Further folders, of films that have one of several classes.
+    pub either: Vec<Either>,
     /// Globs on `class/file`; a film is kept when any of them matches, or when there are none.
     pub only: Vec<String>,
     /// Draws the validation films where no `val` folder holds them.
@@ -26,7 +28,7 @@ pub struct FolderOptions {
 
 impl Default for FolderOptions {
     fn default() -> Self {
-        Self { classes: None, only: Vec::new(), seed: 0, val_fraction: 0.15 }
+        Self { classes: None, either: Vec::new(), only: Vec::new(), seed: 0, val_fraction: 0.15 }
     }
 }
 
@@ -85,8 +87,18 @@ pub fn open(dir: &Path, options: &FolderOptions) -> Result<Folders> {
             classes.clone()
         }
         // A filter may leave a class empty on purpose; that class is then named as left out.
-        None => found().into_iter().filter(|class| options.only.is_empty() || !train[class].is_empty()).collect(),
+        None => found()
+            .into_iter()
+            .filter(|class| options.only.is_empty() || !train[class].is_empty())
+            .filter(|class| options.either.iter().all(|either| either.folder != *class))
+            .collect(),
     };
+    for either in &options.either {
+        either.labels(&classes)?;
+        if train.get(&either.folder).is_none_or(Vec::is_empty) {
+            return Err(refuse(format!("no film in a class folder `{}`, which --either names", either.folder)));
+        }
+    }
     if let Some(empty) = classes.iter().find(|class| train[*class].is_empty()) {
         let why = if options.only.is_empty() { "its folder is empty" } else { "the filter matches none of its files" };
         return Err(refuse(format!("class `{empty}` has no film: {why}; name the wanted classes with --classes")));
@@ -105,6 +117,10 @@ pub fn open(dir: &Path, options: &FolderOptions) -> Result<Folders> {
                 notes.push(format!("class `{class}` has no film in {split}"));
             }
             samples.extend(films.into_iter().map(|sample| Sample { class: label, ..sample }));
+        }
+        for (i, either) in options.either.iter().enumerate() {
+            let films = films.remove(&either.folder).unwrap_or_default();
+            samples.extend(films.into_iter().map(|sample| Sample { class: classes.len() + i, ..sample }));
         }
         left_out
             .extend(films.into_keys().map(|class| if split.is_empty() { class } else { format!("{split}/{class}") }));

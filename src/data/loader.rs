@@ -17,7 +17,7 @@ use crate::preprocess::{Augment, Preprocess};
 pub struct Batch {
     /// `[n, channels, height, width]`, preprocessed.
     pub images: Vec<f32>,
-    /// One-hot classes, `[n, classes]`.
+    /// One-hot classes, `[n, classes]`; ones for all that a film may have where that is not known.
     pub targets: Vec<f32>,
     /// Films in the batch.
     pub n: usize,
@@ -45,7 +45,7 @@ impl Batch {
         let mut images = vec![0.0; indices.len() * film_size];
         let mut targets = vec![0.0; indices.len() * classes];
         for (&i, target) in indices.iter().zip(targets.chunks_exact_mut(classes)) {
-            target[dataset.label(i)] = 1.0;
+            dataset.possible(i).iter().for_each(|&class| target[class] = 1.0);
         }
         images.par_chunks_exact_mut(film_size).zip(indices).enumerate().for_each(|(position, (out, &i))| {
             preprocess.finish(&change(position, dataset.grey(i)), out);
@@ -73,6 +73,9 @@ pub enum Balance {
     Classes,
     /// Every class equally often, and within a class every collection that its films come from.
     ClassesAndSources,
+    /// Every collection of every class in proportion to the square root of its films: a small one is seen more often a
+    /// film, but not so often that it is learned by heart.
+    SquareRoot,
 }
 
 /// How batches are drawn.
@@ -97,6 +100,8 @@ pub struct Loader<'a> {
     config: LoaderConfig,
     /// Films that take turns, each list in shuffled passes of its own: one list for all, or `[class][source]`.
     lists: Vec<Vec<Vec<usize>>>,
+    /// In what order the lists of the first and only class take turns, where that is not one after the other.
+    turns: Vec<usize>,
 }
 
 /// Where the random number streams of passes over a list begin; those below belong to the films drawn, by number.
@@ -120,7 +125,7 @@ impl<'a> Loader<'a> {
             let reason = format!("training needs at least two classes; there is {}", classes.join(", "));
             return Err(Error::Dataset { reason });
         }
-        if let Some(empty) = dataset.counts().iter().position(|&count| count == 0) {
+        if let Some(empty) = dataset.counts()[..classes.len()].iter().position(|&count| count == 0) {
             let reason = format!("class `{}` has no readable film to train on", classes[empty]);
             return Err(Error::Dataset { reason });
         }
@@ -128,8 +133,13 @@ impl<'a> Loader<'a> {
             Balance::None => vec![vec![(0..dataset.len()).collect()]],
             Balance::Classes => by_class_and(dataset, |_| 0),
             Balance::ClassesAndSources => by_class_and(dataset, |i| dataset.source(i)),
+            Balance::SquareRoot => vec![by_class_and(dataset, |i| dataset.source(i)).concat()],
         };
-        Ok(Self { dataset, preprocess, config, lists })
+        let turns = match config.balance {
+            Balance::SquareRoot => turns(&lists[0].iter().map(|list| (list.len() as f64).sqrt()).collect::<Vec<_>>()),
+            _ => Vec::new(),
+        };
+        Ok(Self { dataset, preprocess, config, lists, turns })
     }
 
     /// The batch of one step, counted from 0: the same for the same seed, on any number of threads.
@@ -155,7 +165,15 @@ impl<'a> Loader<'a> {
     fn film(&self, draw: u64, passes: &mut BTreeMap<u64, Vec<usize>>) -> usize {
         // Classes take turns, then the collections of a class, then the films of a collection.
         let (class, turn) = turn_of(draw, self.lists.len());
-        let (source, turn) = turn_of(turn, self.lists[class].len());
+        let (source, turn) = match self.turns.len() {
+            0 => turn_of(turn, self.lists[class].len()),
+            cycle => {
+                let (place, cycles) = turn_of(turn, cycle);
+                let source = self.turns[place];
+                let in_part = |part: &[usize]| part.iter().filter(|&&other| other == source).count() as u64;
+                (source, cycles * in_part(&self.turns) + in_part(&self.turns[..place]))
+            }
+        };
         let list = &self.lists[class][source];
         let (place, pass) = turn_of(turn, list.len());
         let stream = PASS_STREAMS | (class as u64) << 52 | (source as u64) << 40 | pass;
@@ -180,9 +198,27 @@ fn turn_of(turn: u64, among: usize) -> (usize, u64) {
     ((turn % among as u64) as usize, turn / among as u64)
 }
 
+/// Turns after which [`turns`] begins anew.
+const CYCLE: usize = 1000;
+
+/// Who is drawn at each turn of a cycle, each in proportion to its weight and as evenly spread as can be.
+///
+/// Everyone gains its share at every turn, and who has gained most is drawn and pays a whole turn.
+fn turns(weights: &[f64]) -> Vec<usize> {
+    let sum: f64 = weights.iter().sum();
+    let mut gained = vec![0.0; weights.len()];
+    let draw = |_| {
+        gained.iter_mut().zip(weights).for_each(|(gained, weight)| *gained += weight / sum);
+        let most = (0..weights.len()).max_by(|&a, &b| gained[a].total_cmp(&gained[b])).unwrap_or(0);
+        gained[most] -= 1.0;
+        most
+    };
+    (0..CYCLE).map(draw).collect()
+}
+
 /// The films of each class, parted by `key`.
 fn by_class_and(dataset: &Dataset, key: impl Fn(usize) -> usize) -> Vec<Vec<Vec<usize>>> {
-    (0..dataset.classes().len())
+    (0..dataset.label_count())
         .map(|class| {
             let mut parts = BTreeMap::<usize, Vec<usize>>::new();
             for i in (0..dataset.len()).filter(|&i| dataset.label(i) == class) {

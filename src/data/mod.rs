@@ -7,6 +7,7 @@
 #[cfg(any(feature = "cli", feature = "web"))]
 mod collection;
 mod dataset;
+mod either;
 #[cfg(feature = "cli")]
 mod folder;
 mod loader;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 #[cfg(any(feature = "cli", feature = "web"))]
 pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
+pub use either::Either;
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};
 pub use loader::{Balance, Batch, Loader, LoaderConfig};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::arch::dense::{Batch, dots, dots_gradient};
 use super::arch::update::Weights;
 use super::scratch;
-use super::update::{Keep, Parameter, Update};
+use super::update::{Keep, Parameter, Stay, Update};
 
 /// Columns of a block; the last one of a weight may have fewer. A batch of five and its gradient take 20 KB of the
 /// first-level cache.
@@ -101,6 +101,7 @@ pub fn backward(
     let visit = |i: usize, weights: Weights<'_>, grad_input: Option<&mut [f32]>| {
         let (width, batch) = (weights.values.len() / g.outputs, g.columns(input, i));
         match update[0] {
+            Update::Stay => dots_gradient(Stay, weights, width, batch, &by_output, grad_input),
             Update::Keep => dots_gradient(Keep, weights, width, batch, &by_output, grad_input),
             Update::Adam(rule) => dots_gradient(rule, weights, width, batch, &by_output, grad_input),
             Update::Sgd(rule) => dots_gradient(rule, weights, width, batch, &by_output, grad_input),

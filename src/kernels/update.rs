@@ -14,6 +14,8 @@ const CHUNK: usize = 1 << 16;
 /// What is done with the gradient of a weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Update {
+    /// It is forgotten; the weight stays.
+    Stay,
     /// It is written into the first slot; the weight stays.
     Keep,
     /// A step of Adam; the slots hold the first and the second moment.
@@ -26,6 +28,7 @@ impl Update {
     /// Values kept beside each weight.
     pub fn slots(&self) -> usize {
         match self {
+            Self::Stay => Stay::SLOTS,
             Self::Keep => Keep::SLOTS,
             Self::Adam(_) => Adam::SLOTS,
             Self::Sgd(_) => Sgd::SLOTS,
@@ -40,6 +43,7 @@ impl Update {
         assert_eq!(grad.len(), parameter.values.len());
         let parts = parameter.parts(CHUNK).into_par_iter().zip(grad.par_chunks(CHUNK));
         parts.for_each(|(weights, grad)| match *self {
+            Self::Stay => {}
             Self::Keep => update_part(Keep, grad, weights),
             Self::Adam(rule) => update_part(rule, grad, weights),
             Self::Sgd(rule) => update_part(rule, grad, weights),
@@ -68,6 +72,19 @@ impl Parameter {
         let mut slots: Vec<_> = self.slots.iter_mut().map(|slot| slot.chunks_mut(len)).collect();
         let mut next = |which: usize| slots.get_mut(which).and_then(Iterator::next).unwrap_or_default();
         self.values.chunks_mut(len).map(|values| Weights { values, slots: [next(0), next(1)] }).collect()
+    }
+}
+
+/// The gradient is of no use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stay;
+
+impl Rule for Stay {
+    const SLOTS: usize = 0;
+
+    #[inline(always)]
+    fn apply<L: Lanes>(self, _: L, weight: L, slots: [L; 2]) -> (L, [L; 2]) {
+        (weight, slots)
     }
 }
 

@@ -305,6 +305,12 @@ impl Graph {
         self.shape(Value(self.layers.len())).iter().product()
     }
 
+    /// Whether the parameter called `name` belongs to the last layer, the one whose outputs are the classes.
+    pub fn is_last(&self, name: &str) -> bool {
+        let last = self.layers.last().map_or("", |layer| layer.name.as_str());
+        name.strip_prefix(last).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// The weights, in the order of the layers.
     pub fn parameters(&self) -> &[ParameterSpec] {
         &self.parameters

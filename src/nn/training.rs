@@ -29,6 +29,8 @@ pub struct Training {
     specs: Vec<ParameterSpec>,
     /// One for each of `specs`.
     parameters: Vec<Parameter>,
+    /// Which of them stay as they are, one for each of `specs`.
+    frozen: Vec<bool>,
     /// Channels and pixels of an image.
     image: [usize; 2],
     /// Images of the last pass forward.
@@ -67,6 +69,7 @@ impl Training {
         Self {
             plan,
             specs: graph.parameters().to_vec(),
+            frozen: vec![false; graph.parameters().len()],
             parameters: values.into_iter().map(|values| Parameter::new(values, 0)).collect(),
             image: [channels, height * width],
             n: 0,
@@ -74,6 +77,12 @@ impl Training {
             gradients: buffers.clone(),
             marks: buffers,
         }
+    }
+
+    /// Keeps the parameters that `stays` says as they are. Normalisations among them use their running statistics in
+    /// training too, and nothing below the lowest layer that still learns is gone back through.
+    pub fn freeze(&mut self, stays: impl Fn(&ParameterSpec) -> bool) {
+        self.frozen = self.specs.iter().map(stays).collect();
     }
 
     /// Logits `[n, k]` of `n` images `[n, c, h, w]`; `dropout` is given while training only.
@@ -107,7 +116,7 @@ impl Training {
                     depthwise(&windows.with_batch(n), input, &parameters[at].values, &bias, clamp, &mut out);
                 }
                 Action::Norm { channels, epsilon, clamp, at } => {
-                    if dropout.is_some() {
+                    if dropout.is_some() && !self.frozen[at] {
                         let batch = Statistics::of(channels, input);
                         let [mean, variance] = pair(parameters, at + 2);
                         batch.update(MOMENTUM, &mut mean.values, &mut variance.values);
@@ -155,17 +164,18 @@ impl Training {
         assert_eq!(grad.len(), self.values[last].len());
         self.gradients[last].clear();
         self.gradients[last].extend_from_slice(grad);
-        let rules: Vec<Update> = self.specs.iter().map(rule).collect();
-        let trained = self.parameters.iter_mut().zip(&self.specs).filter(|(_, spec)| spec.trained).map(|(p, _)| p);
-        for (parameter, rule) in trained.zip(&rules) {
+        let rule = |(i, spec)| if self.learns(i) { rule(spec) } else { Update::Stay };
+        let rules: Vec<Update> = self.specs.iter().enumerate().map(rule).collect();
+        for (parameter, rule) in self.parameters.iter_mut().zip(&rules) {
             parameter.slots.resize_with(rule.slots(), Vec::new);
             parameter.slots.iter_mut().for_each(|slot| slot.resize(parameter.values.len(), 0.0));
         }
+        let moves = self.moves();
         let mut reached = vec![false; self.values.len()];
         reached[last] = true;
         for i in (0..self.plan.steps.len()).rev() {
             let step = self.plan.steps[i];
-            if !reached[step.output] {
+            if !reached[step.output] || !moves[step.output] {
                 continue;
             }
             let mut grad = std::mem::take(&mut self.gradients[step.output]);
@@ -173,8 +183,7 @@ impl Training {
             let again = std::mem::replace(&mut reached[step.input], true);
             let mut grad_input = if again { Vec::new() } else { std::mem::take(&mut self.gradients[step.input]) };
             grad_input.resize(self.values[step.input].len(), 0.0);
-            // Nobody asks for the gradient of the images.
-            self.back(step, &rules, &mut grad, (step.input > 0).then_some(&mut grad_input));
+            self.back(step, &rules, &mut grad, moves[step.input].then_some(&mut grad_input));
             if again {
                 add(&grad_input, Clamp::NONE, &mut self.gradients[step.input]);
             } else {
@@ -276,6 +285,28 @@ impl Training {
         }
     }
 
+    /// Whether a step back changes parameter `i`.
+    fn learns(&self, i: usize) -> bool {
+        self.specs[i].trained && !self.frozen[i]
+    }
+
+    /// Which values depend on a parameter that learns: the gradients of the others, the image's among them, nobody asks
+    /// for.
+    fn moves(&self) -> Vec<bool> {
+        let mut moves = vec![false; self.values.len()];
+        for step in &self.plan.steps {
+            let own = match step.action {
+                Action::Conv2d { follow, at, .. } | Action::Depthwise { follow, at, .. } => {
+                    self.learns(at) || follow == Follow::Bias && self.learns(at + 1)
+                }
+                Action::Norm { at, .. } | Action::Dense { at, .. } => self.learns(at) || self.learns(at + 1),
+                _ => false,
+            };
+            moves[step.output] = own || (0..moves.len()).any(|place| moves[place] && step.reads(place));
+        }
+        moves
+    }
+
     fn last(&self) -> usize {
         self.plan.steps.last().map_or(0, |step| step.output)
     }
@@ -283,6 +314,11 @@ impl Training {
     /// Names, shapes and orders of the parameters.
     pub fn specs(&self) -> &[ParameterSpec] {
         &self.specs
+    }
+
+    /// Those that a step back changes, and an optimiser keeps something beside.
+    pub fn learning(&self) -> impl Iterator<Item = &ParameterSpec> {
+        self.specs.iter().enumerate().filter(|(i, _)| self.learns(*i)).map(|(_, spec)| spec)
     }
 
     /// The weights as they are now, as a file has them.
@@ -313,8 +349,10 @@ impl Training {
         for parameter in &mut self.parameters {
             parameter.slots.clear();
         }
+        let learns: Vec<bool> = (0..self.specs.len()).map(|i| self.learns(i)).collect();
         for mut slot in slots {
-            for (spec, parameter) in self.specs.iter().zip(&mut self.parameters).filter(|(spec, _)| spec.trained) {
+            for i in (0..self.specs.len()).filter(|&i| learns[i]) {
+                let (spec, parameter) = (&self.specs[i], &mut self.parameters[i]);
                 parameter.slots.push(spec.order.into_memory(slot.take(&spec.name, &spec.shape)?));
             }
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
-use crate::nn::{Tensor, Weights};
+use crate::nn::{ParameterSpec, Tensor, Weights};
 
 /// Key of the JSON in the safetensors header.
 const STATE: &str = "roentgen.state";
@@ -41,16 +41,21 @@ pub(super) fn write_tensors(
     slots: &[&str],
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut specs: Vec<_> = trainer.network.specs().iter().collect();
     // The order in which `Weights` has them.
-    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    fn sorted<'a>(specs: impl Iterator<Item = &'a ParameterSpec>) -> Vec<&'a ParameterSpec> {
+        let mut specs: Vec<_> = specs.collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        specs
+    }
+    let weights = (String::new(), sorted(trainer.network.specs().iter()));
+    let beside = slots.iter().map(|slot| (format!("{slot}/"), sorted(trainer.network.learning())));
     let mut header = serde_json::Map::new();
     if let Some(state) = state {
         header.insert("__metadata__".into(), serde_json::json!({ STATE: state }));
     }
     let mut end = 0;
-    for prefix in std::iter::once(String::new()).chain(slots.iter().map(|slot| format!("{slot}/"))) {
-        for spec in &specs {
+    for (prefix, specs) in std::iter::once(weights).chain(beside) {
+        for spec in specs {
             let start = end;
             end += 4 * spec.shape.iter().product::<usize>();
             let entry = serde_json::json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [start, end] });

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{OptimizerConfig, Schedule};
-use crate::data::Balance;
+use crate::data::{Balance, Either};
 use crate::error::{Error, Result};
 use crate::models::Architecture;
+use crate::nn::Graph;
 use crate::preprocess::{Augment, Preprocess};
 
 /// The settings of a run. [`TrainConfig::recipe`] gives the tutorial's.
@@ -39,8 +40,39 @@ pub struct TrainConfig {
     pub dropout: f32,
     /// Share `ε` of each target spread evenly over all classes, in `[0, 1)`.
     pub label_smoothing: f32,
+    /// Which layers stay as they start.
+    #[serde(default)]
+    pub freeze: Freeze,
+    /// Folders of films that have one of several classes, nobody knows which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub either: Vec<Either>,
     /// Decides the initial weights, the order of images, augmentation and dropout.
     pub seed: u64,
+}
+
+/// Layers that training leaves as they are: their normalisations too, which then use their running statistics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Freeze {
+    /// Every layer learns.
+    #[default]
+    None,
+    /// Only the last layer learns.
+    Backbone,
+    /// All parameters whose name begins with one of these parts, such as `conv_stem` or `blocks.0`, stay.
+    Layers(Vec<String>),
+}
+
+impl Freeze {
+    /// Whether the parameter called `name` of `graph` stays.
+    pub fn holds(&self, graph: &Graph, name: &str) -> bool {
+        let inside = |part: &String| name.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        match self {
+            Self::None => false,
+            Self::Backbone => !graph.is_last(name),
+            Self::Layers(parts) => parts.iter().any(inside),
+        }
+    }
 }
 
 impl TrainConfig {
@@ -61,6 +93,8 @@ impl TrainConfig {
             weight_decay: 0.0,
             dropout: 0.0,
             label_smoothing: 0.0,
+            freeze: Freeze::default(),
+            either: Vec::new(),
             seed: 0,
         }
     }
@@ -76,7 +110,7 @@ impl TrainConfig {
     /// [`Error::Config`] names the field; [`Error::UnknownArchitecture`].
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
-        Architecture::from_name(&self.architecture)?;
+        let architecture = Architecture::from_name(&self.architecture)?;
         self.preprocess.validate()?;
         if self.classes.len() < 2 {
             return refuse("classes", "a classifier needs at least two");
@@ -98,6 +132,21 @@ impl TrainConfig {
             if !(0.0..1.0).contains(&share) {
                 return refuse(field, "must be at least 0 and below 1");
             }
+        }
+        for either in &self.either {
+            either.labels(&self.classes)?;
+        }
+        let graph = architecture.graph(self.classes.len());
+        if let Freeze::Layers(parts) = &self.freeze {
+            for part in parts {
+                let alone = Freeze::Layers(vec![part.clone()]);
+                if !graph.parameters().iter().any(|spec| alone.holds(&graph, &spec.name)) {
+                    return refuse("freeze", &format!("`{}` has no layer called `{part}`", self.architecture));
+                }
+            }
+        }
+        if graph.parameters().iter().all(|spec| !spec.trained || self.freeze.holds(&graph, &spec.name)) {
+            return refuse("freeze", "leaves nothing to learn");
         }
         self.optimizer.validate()
     }

@@ -28,6 +28,31 @@ pub fn categorical_cross_entropy(logits: &[f32], targets: &[f32], classes: usize
     ((loss / n) as f32, gradient)
 }
 
+/// Makes one target of several that are possible, in place: where a row has ones for all the classes that a film may have,
+/// they become shares by the probability that the network gives each now, `tⱼ = pⱼ / Σ_S p`.
+///
+/// The gradient of the cross-entropy for them is that of `-log Σ_S p`, the likelihood of what is known of the film. A row
+/// with a single one stays as it is.
+///
+/// # Shapes
+/// targets and logits `[n, k]` with `k = classes`
+///
+/// # Source
+/// Jin and Ghahramani, Learning with multiple labels, NIPS 2002, section 3.
+pub fn share_among(targets: &mut [f32], logits: &[f32], classes: usize) {
+    for (targets, logits) in targets.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
+        if targets.iter().sum::<f32>() <= 1.0 {
+            continue;
+        }
+        let possible = || targets.iter().zip(logits).filter(|(t, _)| **t > 0.0).map(|(_, l)| *l);
+        let largest = possible().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = possible().map(|logit| (logit - largest).exp()).sum();
+        for (target, logit) in targets.iter_mut().zip(logits).filter(|(target, _)| **target > 0.0) {
+            *target = (logit - largest).exp() / sum;
+        }
+    }
+}
+
 /// Spreads the share `epsilon` of each target evenly over the `classes`, in place: `(1 - ε)·t + ε/k`.
 ///
 /// # Source
@@ -63,6 +88,32 @@ mod tests {
         assert!(targets.chunks(3).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-6));
         // PyTorch 2.12, float64: F.cross_entropy(logits, tensor([0, 2]), label_smoothing=0.1).
         assert!((loss(&LOGITS, &targets, 3) - 1.740_968_5).abs() < 1e-6);
+    }
+
+    /// Differences of `-log Σ_S p` itself, in f64, for a film of which two classes of three are possible.
+    #[test]
+    fn several_possible_classes_have_the_gradient_of_their_sums_likelihood() {
+        let (logits, possible) = ([0.75_f32, -1.25, 0.5], [0, 2]);
+        let mut targets = [1.0, 0.0, 1.0];
+        share_among(&mut targets, &logits, 3);
+        assert!((targets.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let (_, gradient) = categorical_cross_entropy(&logits, &targets, 3);
+        let likelihood = |logits: [f64; 3]| {
+            let exp = logits.map(f64::exp);
+            (possible.map(|j: usize| exp[j]).iter().sum::<f64>() / exp.iter().sum::<f64>()).ln()
+        };
+        for (i, gradient) in gradient.into_iter().enumerate() {
+            let at = |by: f64| {
+                let mut logits = logits.map(f64::from);
+                logits[i] += by;
+                likelihood(logits)
+            };
+            let slope = -(at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((f64::from(gradient) - slope).abs() < 1e-6, "{i}: {gradient}, differences say {slope}");
+        }
+        let mut certain = TARGETS;
+        share_among(&mut certain, &LOGITS, 3);
+        assert_eq!(certain, TARGETS);
     }
 
     #[test]

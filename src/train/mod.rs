@@ -6,6 +6,7 @@
 mod checkpoint;
 mod config;
 mod history;
+mod initial;
 mod loss;
 mod optimizer;
 mod run;
@@ -13,9 +14,10 @@ mod schedule;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::TrainConfig;
+pub use config::{Freeze, TrainConfig};
 pub use history::{EpochRecord, History, Phase, Running};
-pub use loss::{categorical_cross_entropy, smooth_labels};
+pub use initial::initial_weights;
+pub use loss::{categorical_cross_entropy, share_among, smooth_labels};
 pub use optimizer::OptimizerConfig;
 pub use run::{Run, fingerprint};
 pub use schedule::Schedule;

@@ -10,6 +10,7 @@ use super::{Checkpoint, EpochRecord, History, Running, Schedule, StepReport, Tra
 use crate::data::{Dataset, Loader, LoaderConfig, Sample};
 use crate::error::{Error, Result};
 use crate::formats::{Encoding, ModelCard, WeightsInfo};
+use crate::nn::Weights;
 
 /// Images in a validation batch: enough to keep the cores busy, small beside the training state.
 const VALIDATION_BATCH: usize = 32;
@@ -30,9 +31,21 @@ impl Run {
     /// # Errors
     /// Those of [`TrainConfig::validate`].
     pub fn new(config: TrainConfig, data: String) -> Result<Self> {
-        let trainer = Trainer::new(config.clone())?;
+        Ok(Self::with(Trainer::new(config.clone())?, config, data))
+    }
+
+    /// A run that has not begun, whose network has `weights` already, such as [`initial_weights`](super::initial_weights)
+    /// gives.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::from_weights`].
+    pub fn from_weights(config: TrainConfig, weights: Weights, data: String) -> Result<Self> {
+        Ok(Self::with(Trainer::from_weights(config.clone(), weights)?, config, data))
+    }
+
+    fn with(trainer: Trainer, config: TrainConfig, data: String) -> Self {
         let state = Checkpoint { config, step: 0, history: History::default(), data };
-        Ok(Self { trainer, state, learning_rate: 0.0, validation: Default::default() })
+        Self { trainer, state, learning_rate: 0.0, validation: Default::default() }
     }
 
     /// The run that `checkpoint` was made of, to be continued with `config`, which may ask for another number of epochs

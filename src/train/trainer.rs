@@ -1,6 +1,6 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
-use super::{TrainConfig, categorical_cross_entropy, smooth_labels};
+use super::{TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
@@ -52,7 +52,8 @@ impl Trainer {
     }
 
     /// Trains a network of the caller's own, described by `graph`.
-    pub fn with_network(config: TrainConfig, graph: &Graph, network: Training) -> Self {
+    pub fn with_network(config: TrainConfig, graph: &Graph, mut network: Training) -> Self {
+        network.freeze(|spec| config.freeze.holds(graph, &spec.name));
         Self { config, network, input: graph.input().iter().product(), step: 0 }
     }
 
@@ -113,22 +114,17 @@ impl Trainer {
         if batch.images.len() != n * self.input {
             return Err(Error::BufferLength { expected: n * self.input, found: batch.images.len() });
         }
-        let correct_classes = classes_of(&batch.targets, classes);
+        let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
+        let logits = self.network.forward(n, &batch.images, training.then_some(&mut dropout));
+        let rows = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
+        let correct = rows.filter(|(logits, allowed)| allowed[argmax(logits)] > 0.0).count();
+        share_among(&mut batch.targets, logits, classes);
         if training && self.config.label_smoothing > 0.0 {
             smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
         }
-        let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
-        let logits = self.network.forward(n, &batch.images, training.then_some(&mut dropout));
         let (loss, gradient) = categorical_cross_entropy(logits, &batch.targets, classes);
-        let found = classes_of(logits, classes);
-        let correct = found.iter().zip(&correct_classes).filter(|(a, b)| a == b).count();
         Ok((StepReport { loss, correct, n, learning_rate: 0.0 }, gradient))
     }
-}
-
-/// The most likely class of each row of `[n, classes]`.
-fn classes_of(rows: &[f32], classes: usize) -> Vec<usize> {
-    rows.chunks_exact(classes).map(argmax).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use image::GrayImage;
 use roentgen::data::{
-    Balance, Batch, Dataset, FolderOptions, Folders, Loader, LoaderConfig, Sample, open, open_flat, survey,
+    Balance, Batch, Dataset, Either, FolderOptions, Folders, Loader, LoaderConfig, Sample, open, open_flat, survey,
 };
 use roentgen::error::Error;
 use roentgen::preprocess::{Augment, Preprocess};
@@ -337,6 +337,41 @@ fn balanced_sources_share_their_class_equally() {
     let numbers = drawn(&loader, 0..8);
     let count = |range: std::ops::RangeInclusive<usize>| numbers.iter().filter(|n| range.contains(n)).count();
     assert_eq!((count(1..=2), count(3..=12), count(13..=16)), (10, 10, 20));
+}
+
+#[test]
+fn small_sources_are_drawn_by_the_square_root_of_their_films() {
+    // 100, 16 and 64 films: 10, 4 and 8 of 22 draws.
+    let source = |number| Some(if number <= 100 { "large" } else { "small" }.to_string());
+    let (dataset, preprocess) = dataset(&[116, 64], source);
+    let loader = Loader::new(&dataset, &preprocess, config(10, Balance::SquareRoot)).unwrap();
+    let numbers = drawn(&loader, 0..100);
+    let count = |range: std::ops::RangeInclusive<usize>| numbers.iter().filter(|n| range.contains(n)).count() as f64;
+    for (range, share) in [(1..=100, 10.0), (101..=116, 4.0), (117..=180, 8.0)] {
+        assert!((count(range.clone()) - 1000.0 * share / 22.0).abs() <= 1.0, "{range:?}: {}", count(range.clone()));
+    }
+    // Without replacement: before one film comes again, all of its list have come.
+    let first = numbers.iter().filter(|n| (101..=116).contains(*n)).take(16).collect::<BTreeSet<_>>();
+    assert_eq!(first.len(), 16);
+}
+
+#[test]
+fn films_of_one_of_several_classes_have_a_one_for_each() {
+    let dir = folder(&[("train/a/1.png", 1), ("train/a/2.png", 2), ("train/b/3.png", 3), ("train/others/4.png", 4)]);
+    let either = Either { folder: "others".into(), classes: vec!["a".into(), "b".into()] };
+    let options = FolderOptions { either: vec![either.clone()], val_fraction: 0.0, ..FolderOptions::default() };
+    let folders = open(dir.path(), &options).unwrap();
+    assert_eq!((&folders.classes[..], &folders.left_out[..]), (&["a".into(), "b".into()][..], &[][..] as &[String]));
+    let preprocess = Preprocess::new(1, SIDE, SIDE);
+    let (films, _) = Dataset::load(&folders.train, &folders.classes, &preprocess, |_| ()).unwrap();
+    let films = films.with_either(&[either.clone()]).unwrap();
+    assert_eq!(films.counts(), [2, 1, 1]);
+    let batch = films.batches(&preprocess, 4).next().unwrap();
+    assert_eq!(batch.targets, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    let loader = Loader::new(&films, &preprocess, config(4, Balance::None)).unwrap();
+    assert_eq!(loader.batch(0).targets.iter().sum::<f32>(), 5.0);
+    let elsewhere = FolderOptions { either: vec![Either { folder: "nowhere".into(), ..either.clone() }], ..options };
+    assert!(open(dir.path(), &elsewhere).unwrap_err().to_string().contains("`nowhere`"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Finite differences through the whole network: independent of any framework, PyTorch included.
 
 use roentgen::data::Batch;
+use roentgen::models::Architecture;
 use roentgen::nn::{Training, Weights};
+use roentgen::train::{Freeze, TrainConfig, Trainer};
 
 use super::formula::{batch, graph, network, random, weights};
 
@@ -81,5 +83,53 @@ fn gradients_of_every_layer_agree_with_finite_differences() {
             let off = single.distance(gradient[i]) / typical;
             assert!(off < 0.05, "{name}[{i}]: {}, finite differences say {:?}", gradient[i], single.0);
         }
+    }
+}
+
+/// Layers that stay are neither moved nor gone below, and change nothing for those that learn.
+#[test]
+fn frozen_layers_stay_and_leave_the_other_gradients_as_they_are() {
+    let batch = batch(0, 4, SIDE, CLASSES);
+    let (mut all, _) = network(SIDE, CLASSES, |_| {});
+    let expected = all.gradients(batch.clone()).expect("gradients");
+    for (parts, learning) in [
+        (vec!["conv1"], vec!["conv2", "dense1", "dense2"]),
+        (vec!["conv1", "conv2"], vec!["dense1", "dense2"]),
+        // What lies above a layer that learns is gone through all the same.
+        (vec!["conv2", "dense1"], vec!["conv1", "dense2"]),
+    ] {
+        let freeze = Freeze::Layers(parts.iter().map(|part| part.to_string()).collect());
+        let (mut trainer, _) = network(SIDE, CLASSES, |config| config.freeze = freeze.clone());
+        let gradients = trainer.gradients(batch.clone()).expect("gradients").0;
+        let names: Vec<String> = learning.iter().flat_map(|l| ["bias", "weight"].map(|p| format!("{l}.{p}"))).collect();
+        assert_eq!(gradients.keys().cloned().collect::<Vec<_>>(), names);
+        for (name, gradient) in gradients {
+            assert_eq!(gradient, expected.0[&name], "{name}, {parts:?} frozen");
+        }
+        let before = trainer.weights();
+        trainer.step(batch.clone()).expect("a step");
+        for (name, after) in trainer.weights().0 {
+            assert_eq!(after != before.0[&name], names.contains(&name), "{name}, {parts:?} frozen");
+        }
+    }
+}
+
+/// A frozen normalisation goes by what it has learned, not by the batch: logits in training are those in use.
+#[test]
+fn a_frozen_backbone_with_normalisations_gives_in_training_what_it_gives_in_use() {
+    let architecture = Architecture::EfficientNetLite0Slim;
+    let graph = architecture.graph_for(32, CLASSES).expect("large enough");
+    let config = TrainConfig {
+        freeze: Freeze::Backbone,
+        ..TrainConfig::recipe(architecture, ["a", "b", "c"].map(str::to_owned).into())
+    };
+    let mut trainer = Trainer::with_network(config, &graph, Training::new(&graph, 1));
+    let images: Vec<f32> = (0..2 * 32 * 32).map(|i| random(STREAM, i) as f32 / u64::MAX as f32).collect();
+    let targets = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+    let batch = Batch { images, targets, n: 2, channels: 1, height: 32, width: 32, classes: CLASSES };
+    let (before, in_use) = (trainer.weights(), trainer.evaluate(batch.clone()).expect("a loss"));
+    assert_eq!(trainer.step(batch).expect("a step").loss, in_use.loss);
+    for (name, after) in trainer.weights().0 {
+        assert_eq!(after != before.0[&name], graph.is_last(&name), "{name}");
     }
 }

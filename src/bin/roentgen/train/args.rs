@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use roentgen::data::Balance;
+use roentgen::data::{Balance, Either};
 use roentgen::error::Result;
 use roentgen::models::Architecture;
 use roentgen::preprocess::{Augment, Contrast, Preprocess};
-use roentgen::train::{OptimizerConfig, Schedule, TrainConfig};
+use roentgen::train::{Freeze, OptimizerConfig, Schedule, TrainConfig};
 
 /// Trains a network on folders of X-rays and writes a model folder.
 ///
@@ -68,18 +68,38 @@ pub struct Args {
     /// position, mirrored or not, exposure and contrast
     #[arg(long, default_value_t = 0.0)]
     augment: f32,
+    /// Largest blur of training images, the standard deviation of a Gaussian in pixels of the network's input
+    #[arg(long, default_value_t = 0.0)]
+    blur: f32,
+    /// Largest standard deviation of noise on training images, where 1 is from black to white
+    #[arg(long, default_value_t = 0.0)]
+    noise: f32,
+    /// Largest share of the side that a border of one grey covers at each edge of training images
+    #[arg(long, default_value_t = 0.0)]
+    frame: f32,
+    /// Start from the weights in FILE (.safetensors) instead of random ones; the last layer starts anew where its
+    /// classes are others
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Layers that stay as they start: `none`, `backbone` for all but the last, or names of layers such as
+    /// conv_stem,blocks.0
+    #[arg(long, value_delimiter = ',', default_value = "none")]
+    freeze: Vec<String>,
+    /// A folder of films that have one of several classes, nobody knows which; may be given more than once
+    #[arg(long, value_name = "FOLDER=CLASS|CLASS")]
+    either: Vec<String>,
     /// How training images are drawn
     #[arg(long, value_enum, default_value_t = BalanceName::None)]
     balance: BalanceName,
     /// Contrast step of the preprocessing
     #[arg(long, value_enum, default_value_t = ContrastName::None)]
     contrast: ContrastName,
-    /// Subtracted from values in [0, 1]
-    #[arg(long, default_value_t = 0.0)]
-    mean: f32,
+    /// Subtracted from values in [0, 1]; the network's own where not given
+    #[arg(long)]
+    mean: Option<f32>,
     /// Then divided by
-    #[arg(long, default_value_t = 1.0)]
-    std: f32,
+    #[arg(long)]
+    std: Option<f32>,
     /// Decides initial weights, order of images, augmentation and dropout
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -111,6 +131,7 @@ enum BalanceName {
     None,
     Classes,
     ClassesAndSources,
+    SquareRoot,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -120,6 +141,14 @@ enum ContrastName {
 }
 
 impl Args {
+    /// The folders whose films have one of several classes.
+    ///
+    /// # Errors
+    /// Those of [`Either::parse`].
+    pub fn either(&self) -> Result<Vec<Either>> {
+        self.either.iter().map(|text| Either::parse(text)).collect()
+    }
+
     /// The configuration that these settings stand for.
     ///
     /// # Errors
@@ -132,12 +161,23 @@ impl Args {
             ContrastName::Equalise => Contrast::Equalise,
         };
         let config = TrainConfig {
-            preprocess: Preprocess { contrast, mean: self.mean, std: self.std, ..recipe.preprocess.clone() },
-            augment: Augment::of_strength(self.augment)?,
+            preprocess: Preprocess {
+                contrast,
+                mean: self.mean.unwrap_or(recipe.preprocess.mean),
+                std: self.std.unwrap_or(recipe.preprocess.std),
+                ..recipe.preprocess.clone()
+            },
+            augment: Augment {
+                blur: self.blur,
+                noise: self.noise,
+                frame: self.frame,
+                ..Augment::of_strength(self.augment)?
+            },
             balance: match self.balance {
                 BalanceName::None => Balance::None,
                 BalanceName::Classes => Balance::Classes,
                 BalanceName::ClassesAndSources => Balance::ClassesAndSources,
+                BalanceName::SquareRoot => Balance::SquareRoot,
             },
             epochs: self.epochs,
             steps_per_epoch: self.steps_per_epoch,
@@ -154,6 +194,12 @@ impl Args {
             weight_decay: self.weight_decay,
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
+            freeze: match &self.freeze.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["none"] => Freeze::None,
+                ["backbone"] => Freeze::Backbone,
+                _ => Freeze::Layers(self.freeze.clone()),
+            },
+            either: self.either()?,
             seed: self.seed,
             ..recipe
         };

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use roentgen::data::{self, Dataset, FolderOptions, Loader};
+use roentgen::data::{self, Dataset, Either, FolderOptions, Loader, Sample};
 use roentgen::error::{Error, Result};
-use roentgen::formats::{Encoding, folder};
-use roentgen::train::{EpochRecord, History, Phase, Run, fingerprint};
+use roentgen::formats::{Encoding, folder, read_weights};
+use roentgen::models::Architecture;
+use roentgen::nn::Weights;
+use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
 
 use super::{model_folder, plot, ui};
 
@@ -26,6 +28,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = FolderOptions {
         classes: args.classes.clone(),
+        either: args.either()?,
         only: args.only.clone(),
         seed: args.seed,
         ..FolderOptions::default()
@@ -55,14 +58,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
             checkpoint_path.display()
         );
         return Err(Error::Checkpoint { reason });
+    } else if let Some(init) = &args.init {
+        Run::from_weights(config.clone(), initial(init, &config)?, fingerprint)?
     } else {
         Run::new(config.clone(), fingerprint)?
     };
-    let train =
-        model_folder::load_films(&folders.train, &config.classes, &config.preprocess, "reading training images")?;
-    let validation =
-        model_folder::load_films(&folders.val, &config.classes, &config.preprocess, "reading validation images")?;
-    report_counts(&train, &validation);
+    let load = |films: &[Sample], what| {
+        model_folder::load_films(films, &config.classes, &config.preprocess, what)?.with_either(&config.either)
+    };
+    let (train, validation) =
+        (load(&folders.train, "reading training images")?, load(&folders.val, "reading validation images")?);
+    report_counts(&train, &validation, &config.either);
 
     let loader = Run::loader(&config, &train)?;
     // A second handler cannot be set; the first one then still stops the run.
@@ -87,6 +93,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         eprintln!("best epoch {}: validation loss {loss:.4}, accuracy {:.2} %", best.epoch, 100.0 * accuracy);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The weights of `file` for the network of `config`.
+fn initial(file: &Path, config: &TrainConfig) -> Result<Weights> {
+    let bytes = fs::read(file).map_err(|source| Error::Io { path: file.into(), source })?;
+    let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+    let (weights, fresh) = initial_weights(&graph, read_weights(&bytes)?, config.seed)?;
+    eprintln!("starting from {} of {} tensors in {}", weights.0.len() - fresh.len(), weights.0.len(), file.display());
+    if !fresh.is_empty() {
+        eprintln!("starting anew: {}", fresh.join(", "));
+    }
+    Ok(weights)
 }
 
 /// Trains until the end of the epoch; false when told to stop before it.
@@ -115,8 +133,8 @@ fn validate(run: &mut Run, validation: &Dataset) -> Result<EpochRecord> {
     }
 }
 
-fn report_counts(train: &Dataset, validation: &Dataset) {
-    for (i, class) in train.classes().iter().enumerate() {
+fn report_counts(train: &Dataset, validation: &Dataset, either: &[Either]) {
+    for (i, class) in train.classes().iter().chain(either.iter().map(|either| &either.folder)).enumerate() {
         eprintln!("{class}: {} to train on, {} to validate", train.counts()[i], validation.counts()[i]);
     }
 }
