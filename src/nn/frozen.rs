@@ -179,7 +179,7 @@ impl Ready {
 }
 
 /// Weight and bias of a convolution, what follows it folded in. `specs` begin with the weight's.
-fn convolution(follow: Follow, specs: &[ParameterSpec], weights: &mut Weights) -> Result<[Vec<f32>; 2]> {
+pub(super) fn convolution(follow: Follow, specs: &[ParameterSpec], weights: &mut Weights) -> Result<[Vec<f32>; 2]> {
     let mut take = |spec: &ParameterSpec| Ok(spec.order.into_memory(weights.take(&spec.name, &spec.shape)?));
     let mut weight = take(&specs[0])?;
     let Follow::Folded(epsilon) = follow else {

@@ -6,6 +6,7 @@
 
 mod arena;
 mod dropout;
+mod folded;
 mod frozen;
 mod graph;
 mod parameter;
@@ -14,6 +15,7 @@ mod training;
 mod weights;
 
 pub use dropout::Dropout;
+pub use folded::folded;
 pub use frozen::{Frozen, Precision};
 pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 pub use parameter::{Initial, Order, ParameterSpec};

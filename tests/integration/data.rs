@@ -364,7 +364,7 @@ fn films_of_one_of_several_classes_have_a_one_for_each() {
     assert_eq!((&folders.classes[..], &folders.left_out[..]), (&["a".into(), "b".into()][..], &[][..] as &[String]));
     let preprocess = Preprocess::new(1, SIDE, SIDE);
     let (films, _) = Dataset::load(&folders.train, &folders.classes, &preprocess, |_| ()).unwrap();
-    let films = films.with_either(&[either.clone()]).unwrap();
+    let films = films.with_either(std::slice::from_ref(&either)).unwrap();
     assert_eq!(films.counts(), [2, 1, 1]);
     let batch = films.batches(&preprocess, 4).next().unwrap();
     assert_eq!(batch.targets, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);

@@ -10,16 +10,18 @@ use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
 use roentgen::metrics::Evaluation;
 use roentgen::models::{Architecture, SCRATCH_CNN_SIDE, up_to_dense1};
-use roentgen::nn::{Frozen, Precision, Weights};
+use roentgen::nn::{Frozen, Graph, Precision, Tensor, Weights, folded};
+use serde_json::{Value, json};
 
 use crate::{evaluate, model_folder, ui};
 
 /// Images in one pass.
 const BATCH: usize = 32;
 
-/// Makes a small copy of a trained model: dense layer as two thin factors, eight bits a weight.
+/// Makes a small copy of a trained model for the web: eight bits a weight.
 ///
-/// The directions that the factors keep are found on training images. Accuracy before and after is measured on the
+/// Of the scratch CNN the first dense layer becomes two thin factors, whose directions are found on training images; of
+/// the other networks the normalisations are taken into the convolutions. Accuracy before and after is measured on the
 /// validation images of the same folder; measure the test images with `roentgen evaluate`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -32,7 +34,7 @@ pub struct Args {
     /// Where the small model folder is written
     #[arg(long, value_name = "MODEL_DIR")]
     out: PathBuf,
-    /// Directions kept of the first dense layer's outputs
+    /// Directions kept of the scratch CNN's first dense layer's outputs
     #[arg(long, default_value_t = 32)]
     rank: usize,
     /// Training images to find the directions on, spread evenly over all
@@ -49,12 +51,44 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     let (card, safetensors) = folder::read_model_folder(&args.model)?;
-    let architecture = Architecture::from_name(&card.architecture)?;
-    if architecture != Architecture::ScratchCnn {
-        let reason = format!("`{}` cannot be compressed; `scratch-cnn` can", architecture.name());
-        return Err(Error::Config { field: "model", reason });
-    }
-    let tensors = read_weights(&safetensors)?;
+    let options =
+        FolderOptions { classes: Some(card.classes.clone()), only: args.only.clone(), ..FolderOptions::default() };
+    let folders = data::open(&args.data, &options)?;
+    let (weights, how) = match Architecture::from_name(&card.architecture)? {
+        Architecture::ScratchCnn => factored(&args, &card, read_weights(&safetensors)?, &folders.train)?,
+        other => rounded(&other.graph(card.classes.len()), read_weights(&safetensors)?)?,
+    };
+    let bytes = write_weights(&weights)?;
+    let small = folder::write_model_folder(&args.out, &named(&card, &args, how), &bytes, Encoding::Gzip)?;
+
+    let before = accuracy(card, &safetensors, &folders.val)?;
+    let after = accuracy(small.clone(), &bytes, &folders.val)?;
+    ui::say(format!(
+        "{} bytes as stored\nvalidation accuracy {:.2} % before, {:.2} % after",
+        ui::thousands(small.weights.bytes as usize),
+        100.0 * before.accuracy,
+        100.0 * after.accuracy,
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Weights of a network of convolutions and normalisations, one byte each, and what was done to them.
+fn rounded(graph: &Graph, tensors: Weights) -> Result<(Vec<Weight>, Value)> {
+    let weights = folded(graph, tensors)?.0.into_iter().map(|(name, tensor)| {
+        let Tensor { shape, values } = tensor;
+        // The last layer has few weights, and all that is wrong with them shows.
+        let storage = if shape.len() > 1 && !graph.is_last(&name) { Storage::Int8 } else { Storage::F32 };
+        Weight { name, shape, values, storage }
+    });
+    let how = json!({
+        "normalisations": "taken into the convolutions",
+        "storage": "convolutions in eight bits a weight with a scale a row, the rest in f32",
+    });
+    Ok((weights.collect(), how))
+}
+
+/// Weights of the scratch CNN with its first dense layer as two factors, and what was done to them.
+fn factored(args: &Args, card: &ModelCard, tensors: Weights, films: &[Sample]) -> Result<(Vec<Weight>, Value)> {
     let outputs = tensors.shape("dense1.bias").map_or(0, |shape| shape.iter().product());
     if !(1..=outputs).contains(&args.rank) {
         let reason = format!("is {}; it must be between 1 and {outputs}", args.rank);
@@ -63,15 +97,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let Some(weight) = tensors.0.get("dense1.weight") else {
         return Err(Error::TensorMissing { name: "dense1.weight (is this model compressed already?)".into() });
     };
-    let options =
-        FolderOptions { classes: Some(card.classes.clone()), only: args.only.clone(), ..FolderOptions::default() };
-    let folders = data::open(&args.data, &options)?;
     let mut features = tensors.clone();
     features.0.retain(|name, _| !name.starts_with("dense2."));
     if let Some(bias) = features.0.get_mut("dense1.bias") {
         bias.values.fill(0.0);
     }
-    let moments = moments(features, outputs, &card, &pick(&folders.train, args.images))?;
+    let moments = moments(features, outputs, card, &pick(films, args.images))?;
     let low = moments.factor(&weight.values, &tensors.0["dense1.bias"].values, args.rank);
 
     let inputs = weight.values.len() / outputs;
@@ -93,20 +124,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for (name, tensor) in tensors.0.into_iter().filter(|(name, _)| !name.starts_with("dense1.")) {
         weights.push(Weight { name, shape: tensor.shape, values: tensor.values, storage: Storage::F32 });
     }
-    let bytes = write_weights(&weights)?;
-    let small = named(&card, &args, low.variance_kept);
-    let small = folder::write_model_folder(&args.out, &small, &bytes, Encoding::Gzip)?;
-
-    let before = accuracy(card, &safetensors, &folders.val)?;
-    let after = accuracy(small.clone(), &bytes, &folders.val)?;
-    ui::say(format!(
-        "{} bytes as stored; {:.2} % of the outputs' variance kept\nvalidation accuracy {:.2} % before, {:.2} % after",
-        ui::thousands(small.weights.bytes as usize),
-        100.0 * low.variance_kept,
-        100.0 * before.accuracy,
-        100.0 * after.accuracy,
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    let how = json!({
+        "dense1": { "rank": args.rank, "images": args.images, "variance_kept": low.variance_kept },
+        "storage": "dense1.weight.v in eight bits a weight with a scale a row, the rest in f32",
+    });
+    Ok((weights, how))
 }
 
 /// `count` samples spread evenly over all.
@@ -129,18 +151,14 @@ fn moments(features: Weights, outputs: usize, card: &ModelCard, samples: &[Sampl
     Ok(moments)
 }
 
-fn named(card: &ModelCard, args: &Args, variance_kept: f64) -> ModelCard {
+fn named(card: &ModelCard, args: &Args, mut how: Value) -> ModelCard {
     let mut small = card.clone();
     small.id = model_folder::id(&args.out, &card.id);
     small.name = args.name.clone().unwrap_or_else(|| small.id.clone());
     small.metrics.clear();
-    if let Some(serde_json::Value::Object(training)) = &mut small.training {
-        let compression = serde_json::json!({
-            "dense1": { "rank": args.rank, "images": args.images, "variance_kept": variance_kept },
-            "storage": "dense1.weight.v in eight bits a weight with a scale a row, the rest in f32",
-            "from_weights_sha256": card.weights.sha256,
-        });
-        training.insert("compression".into(), compression);
+    if let Some(Value::Object(training)) = &mut small.training {
+        how["from_weights_sha256"] = json!(card.weights.sha256);
+        training.insert("compression".into(), how);
     }
     small
 }
