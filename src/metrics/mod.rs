@@ -3,8 +3,10 @@
 
 pub mod accuracy;
 pub mod auroc;
+pub mod calibration;
 pub mod confusion;
 pub mod intervals;
+pub mod precision_recall;
 pub mod roc;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,10 @@ use crate::labels::ByName;
 
 pub use accuracy::{argmax, cross_entropy};
 pub use auroc::auroc;
+pub use calibration::{RELIABILITY_BINS, ReliabilityBin, expected_calibration_error, reliability};
 pub use confusion::{ClassRates, confusion};
 pub use intervals::{bootstrap_by_group, wilson};
+pub use precision_recall::{average_precision, precision_recall};
 pub use roc::roc;
 
 /// Seed of the group bootstrap: fixed, so that an evaluation says the same twice.

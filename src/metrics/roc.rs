@@ -12,30 +12,39 @@
 /// # Source
 /// Fawcett, Pattern Recognition Letters 27 (2006), 861–874, algorithm 1.
 pub fn roc(scores: &[f32], positives: &[bool]) -> Vec<[f64; 3]> {
-    assert_eq!(scores.len(), positives.len());
     let p = positives.iter().filter(|&&positive| positive).count();
     let n = positives.len() - p;
     if p == 0 || n == 0 {
         return Vec::new();
     }
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let mut counts = vec![(0, 0, f64::INFINITY)];
-    let (mut hits, mut alarms) = (0, 0);
-    for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
-        let positive = tied.iter().filter(|&&i| positives[i]).count();
-        hits += positive;
-        alarms += tied.len() - positive;
+    for (alarms, hits, score) in counts_by_threshold(scores, positives) {
         // Counts, so that what is straight is known exactly.
         if let [.., (a1, h1, _), (a2, h2, _)] = counts[..]
             && (a2 - a1) * (hits - h2) == (alarms - a2) * (h2 - h1)
         {
             counts.pop();
         }
-        counts.push((alarms, hits, f64::from(scores[tied[0]])));
+        counts.push((alarms, hits, score));
     }
     let point = |(alarms, hits, score)| [alarms as f64 / n as f64, hits as f64 / p as f64, score];
     counts.into_iter().map(point).collect()
+}
+
+/// For each score as a threshold, from high to low: false alarms, hits and the score.
+pub(super) fn counts_by_threshold(scores: &[f32], positives: &[bool]) -> Vec<(usize, usize, f64)> {
+    assert_eq!(scores.len(), positives.len());
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let (mut hits, mut alarms) = (0, 0);
+    let tied = order.chunk_by(|&a, &b| scores[a] == scores[b]);
+    tied.map(|tied| {
+        let positive = tied.iter().filter(|&&i| positives[i]).count();
+        hits += positive;
+        alarms += tied.len() - positive;
+        (alarms, hits, f64::from(scores[tied[0]]))
+    })
+    .collect()
 }
 
 #[cfg(test)]
