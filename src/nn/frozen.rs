@@ -83,6 +83,21 @@ impl Frozen {
     /// # Panics
     /// When `images` does not hold `n` images.
     pub fn logits(&self, n: usize, images: &[f32]) -> Vec<f32> {
+        let [_, logits] = self.run(n, images, false);
+        logits
+    }
+
+    /// The features `[n, f]` of `n` images `[n, c, h, w]`, and the logits `[n, k]` that the last layer, a dense one, makes of
+    /// them.
+    ///
+    /// # Panics
+    /// When `images` does not hold `n` images.
+    pub fn features(&self, n: usize, images: &[f32]) -> [Vec<f32>; 2] {
+        self.run(n, images, true)
+    }
+
+    /// What the last step reads, where it is wanted, and what it gives.
+    fn run(&self, n: usize, images: &[f32], wanted: bool) -> [Vec<f32>; 2] {
         assert_eq!(images.len(), n * self.plan.lens[0]);
         let mut own = Arena::default();
         let mut kept = match self.arena.try_lock() {
@@ -95,7 +110,11 @@ impl Frozen {
         let mut values: Vec<Vec<f32>> = vec![Vec::new(); self.plan.lens.len()];
         values[0] = arena.take(images.len());
         transpose(images, self.image, &mut values[0]);
+        let mut features = Vec::new();
         for (i, (step, ready)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
+            if wanted && i + 1 == self.steps.len() {
+                features.clone_from(&values[step.input]);
+            }
             let mut out = arena.take(n * self.plan.lens[step.output]);
             ready.run(n, step, &values, &mut out, arena);
             values[step.output] = out;
@@ -109,7 +128,7 @@ impl Frozen {
         let last = self.plan.steps.last().map_or(0, |step| step.output);
         let logits = values[last].clone();
         values.into_iter().filter(|value| !value.is_empty()).for_each(|value| arena.give(value));
-        logits
+        [features, logits]
     }
 }
 

@@ -94,6 +94,30 @@ fn networks_in_use_give_pytorchs_logits() {
 }
 
 #[test]
+fn logits_are_what_the_last_layer_makes_of_the_features() {
+    let (cases, batch) = cases();
+    for (architecture, graph, _) in cases {
+        let weights = weights(&graph);
+        let network = Frozen::new(&graph, weights.clone(), Precision::Float).expect("weights that fit");
+        let [features, logits] = network.features(batch.n, &batch.images);
+        assert_eq!(logits, network.logits(batch.n, &batch.images));
+        let [.., weight, bias] = graph.parameters() else { panic!("a dense layer at the end") };
+        let (weight, bias) = (&weights.0[&weight.name], &weights.0[&bias.name]);
+        let rows = features.chunks_exact(features.len() / batch.n);
+        let again = rows.flat_map(|row| {
+            let unit = |(unit, bias): (&[f32], &f32)| -> f64 {
+                f64::from(*bias) + unit.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
+            };
+            weight.values.chunks_exact(row.len()).zip(&bias.values).map(unit).collect::<Vec<_>>()
+        });
+        let found: Vec<f64> = logits.iter().map(|v| f64::from(*v)).collect();
+        let error = relative_error(again, &found);
+        // Sums of up to 2048 products.
+        assert!(error < 1e-5, "{}: relative error {error:e}", architecture.name());
+    }
+}
+
+#[test]
 fn a_training_step_has_pytorchs_loss_and_gradients() {
     let (cases, batch) = cases();
     for (architecture, graph, expected) in cases {
