@@ -1,7 +1,8 @@
 //! From the bytes of an image file to a class with a probability: the one file that shows the whole path.
 //!
 //! Opening a model: card → [`read_weights`] → the network that [`Architecture`] describes, [`Frozen`].
-//! Each film: [`decode`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network → [`softmax`].
+//! Each film: [`decode`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network → [`softmax`] at the card's
+//! temperature → the card's thresholds.
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
@@ -11,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::formats::{ModelCard, read_weights};
 use crate::image::{Limits, Radiograph, decode};
 use crate::labels::ByName;
-use crate::metrics::argmax;
+use crate::metrics::decision::{answered, reached};
+use crate::metrics::{Evaluation, against_the_rest, argmax, evaluate};
 use crate::models::Architecture;
 use crate::nn::{Frozen, Precision};
 
@@ -36,10 +38,14 @@ pub struct Classifier {
 pub struct Prediction {
     /// The most probable class.
     pub label: String,
-    /// Its probability as the network puts it, in `[0, 1]`; not calibrated.
+    /// Its probability, in `[0, 1]`; calibrated where the card has a calibration.
     pub score: f32,
     /// The probability of each class, in the order of the card; they sum to 1.
     pub scores: ByName<f32>,
+    /// Whether the answer is "uncertain": the most probable class is not probable enough for the card.
+    pub uncertain: bool,
+    /// Whether each finding's probability reaches its operating point, where the card has them.
+    pub called: Option<ByName<bool>>,
     /// Why the prediction should not be used, where there is a reason.
     pub refused: Option<Refusal>,
 }
@@ -81,16 +87,26 @@ impl Network {
     /// [`Error::BufferLength`] when `images` is not a whole number of films, [`Error::Weights`] when the network's output
     /// is not finite, which finite weights of absurd size can do.
     pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
+        finite(self.model.logits(self.films(images)?, images))
+    }
+
+    /// The features of each of `n` films, `[n, features]`: what the last layer, a dense one, makes the logits of.
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub fn features(&self, images: &[f32]) -> Result<Vec<f32>> {
+        let [features, _] = self.model.features(self.films(images)?, images);
+        finite(features)
+    }
+
+    /// How many films `images` holds.
+    fn films(&self, images: &[f32]) -> Result<usize> {
         let film: usize = self.input.iter().product();
         let n = images.len() / film;
         if n == 0 || images.len() != n * film {
             return Err(Error::BufferLength { expected: n.max(1) * film, found: images.len() });
         }
-        let logits = self.model.logits(n, images);
-        if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
-        }
-        Ok(logits)
+        Ok(n)
     }
 
     /// The probability of each class for each of `n` films: [`logits`](Self::logits) in `[0, 1]`, rows summing to 1.
@@ -100,6 +116,14 @@ impl Network {
     pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
         Ok(self.logits(images)?.chunks_exact(self.classes).flat_map(softmax).collect())
     }
+}
+
+/// `values`, unless there are infinite ones among them.
+fn finite(values: Vec<f32>) -> Result<Vec<f32>> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
+    }
+    Ok(values)
 }
 
 impl Classifier {
@@ -153,21 +177,71 @@ impl Classifier {
     pub fn classify(&self, film: &Radiograph) -> Result<Prediction> {
         let scores = self.scores(&self.card.preprocess.apply(film)?)?;
         let best = argmax(&scores);
+        let by_class: ByName<f32> = self.card.classes.iter().cloned().zip(scores.iter().copied()).collect();
+        let reaches = |class: &str, threshold: f64| by_class.get(class).is_some_and(|p| f64::from(*p) >= threshold);
+        let called = self.card.operating_points.as_ref().map(|points| {
+            points.iter().map(|(class, point)| (class.to_owned(), reaches(class, point.threshold))).collect()
+        });
         Ok(Prediction {
             label: self.card.classes[best].clone(),
             score: scores[best],
-            scores: self.card.classes.iter().cloned().zip(scores).collect(),
+            uncertain: self.card.uncertain.as_ref().is_some_and(|band| f64::from(scores[best]) < band.below),
+            called,
+            scores: by_class,
             refused: None,
         })
     }
 
-    /// The probability of each class for each of `n` films, preprocessed as the card says; see [`Network::scores`].
+    /// The probability of each class for each of `n` films, preprocessed as the card says; calibrated where the card has a
+    /// calibration. Shapes as for [`Network::logits`].
     ///
     /// # Errors
-    /// Those of [`Network::scores`].
+    /// Those of [`Network::logits`].
     pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
-        self.network.scores(images)
+        Ok(probabilities(&self.network.logits(images)?, self.card.classes.len(), self.card.temperature()))
     }
+
+    /// What the network gives for each of `n` films before any calibration; see [`Network::logits`].
+    ///
+    /// # Errors
+    /// Those of [`Network::logits`].
+    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
+        self.network.logits(images)
+    }
+
+    /// The features that the network judges each of `n` films by, `[n, features]`: what its last layer reads.
+    ///
+    /// # Errors
+    /// Those of [`Network::logits`].
+    pub fn features(&self, images: &[f32]) -> Result<Vec<f32>> {
+        self.network.features(images)
+    }
+
+    /// Measures [`scores`](Self::scores) against the truth, the card's decisions among them.
+    ///
+    /// # Shapes
+    /// - `scores`: `[n, classes]` row-major; `labels`, `groups`: `[n]`, `n` at least 1
+    pub fn evaluate(&self, scores: &[f32], labels: &[usize], groups: Option<&[String]>) -> Evaluation {
+        let (classes, k) = (&self.card.classes, self.card.classes.len());
+        let mut evaluation = evaluate(scores, labels, classes, groups);
+        evaluation.operating_points = self.card.operating_points.as_ref().map(|points| {
+            let of = |class: &str, threshold| {
+                let index = classes.iter().position(|known| known == class).expect("the card was checked");
+                let (probabilities, positives) = against_the_rest(scores, labels, index, k);
+                reached(&probabilities, &positives, threshold, groups)
+            };
+            points.iter().map(|(class, point)| (class.to_owned(), of(class, point.threshold))).collect()
+        });
+        evaluation.answered = self.card.uncertain.as_ref().map(|band| answered(scores, labels, k, band.below, groups));
+        evaluation
+    }
+}
+
+/// The probability of each class for films whose network gave `logits`, `[n, classes]`: [`softmax`] of each film's logits
+/// divided by `temperature`.
+pub fn probabilities(logits: &[f32], classes: usize, temperature: f64) -> Vec<f32> {
+    let divided: Vec<f32> = logits.iter().map(|&z| (f64::from(z) / temperature) as f32).collect();
+    divided.chunks_exact(classes).flat_map(softmax).collect()
 }
 
 /// Probabilities of one film's logits, `exp(zᵢ - max z) / Σ exp(zⱼ - max z)`, summed in f64.
@@ -188,6 +262,15 @@ mod tests {
     #[test]
     fn softmax_matches_scipy() {
         for (p, expected) in softmax(&[1.0, 2.0, 3.0]).iter().zip([0.090_030_57, 0.244_728_47, 0.665_240_96]) {
+            assert!((p - expected).abs() < 1e-7, "{p}");
+        }
+    }
+
+    /// `scipy.special.softmax(np.array([1, 2, 3]) / 2.5)` = [0.21198272, 0.31624106, 0.47177622] (SciPy 1.17.1).
+    #[test]
+    fn a_temperature_divides_the_logits() {
+        let found = probabilities(&[1.0, 2.0, 3.0, 1.0, 2.0, 3.0], 3, 2.5);
+        for (p, expected) in found.iter().zip([0.211_982_72, 0.316_241_06, 0.471_776_22].into_iter().cycle()) {
             assert!((p - expected).abs() < 1e-7, "{p}");
         }
     }

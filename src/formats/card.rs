@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::about::{Ablation, Audit, Calibration, DataDescription};
 use crate::error::{Error, Result};
-use crate::metrics::Evaluation;
+use crate::labels::ByName;
+use crate::metrics::{Evaluation, OperatingPoint, UncertainBand};
 use crate::preprocess::Preprocess;
 
 /// The version of the card's layout that this code reads and writes.
@@ -45,9 +47,30 @@ pub struct ModelCard {
     pub licence: String,
     /// What it is for, and what it is not for.
     pub intended_use: String,
+    /// Uses that it is known to be wrong for, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misuse: Vec<String>,
     /// What is known to go wrong.
     #[serde(default)]
     pub limitations: Vec<String>,
+    /// The films it was made of and measured on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataDescription>,
+    /// What makes its outputs probabilities; without it they are taken as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// From which probability on each finding is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_points: Option<ByName<OperatingPoint>>,
+    /// Below which probability the answer is "uncertain".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertain: Option<UncertainBand>,
+    /// What an audit for shortcuts found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
+    /// What was tried on the way, and what each measure changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablation: Vec<Ablation>,
 }
 
 /// Which file the weights are, byte for byte.
@@ -97,6 +120,48 @@ impl WeightsInfo {
 }
 
 impl ModelCard {
+    /// The card of a network that nothing is known of but what it is.
+    pub fn new(
+        id: &str,
+        architecture: &str,
+        classes: Vec<String>,
+        preprocess: Preprocess,
+        weights: WeightsInfo,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            id: id.to_owned(),
+            name: id.to_owned(),
+            version: "1".into(),
+            architecture: architecture.to_owned(),
+            classes,
+            preprocess,
+            weights,
+            training: None,
+            metrics: Vec::new(),
+            licence: "that of the images it was trained on; state it before you pass it on".into(),
+            intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
+            misuse: Vec::new(),
+            limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
+            data: None,
+            calibration: None,
+            operating_points: None,
+            uncertain: None,
+            audit: None,
+            ablation: Vec::new(),
+        }
+    }
+
+    /// The card without what was measured of the weights, for other weights.
+    pub fn unmeasured(self) -> Self {
+        Self { metrics: Vec::new(), calibration: None, operating_points: None, uncertain: None, audit: None, ..self }
+    }
+
+    /// What divides the network's outputs before they become probabilities, 1 where the card has no calibration.
+    pub fn temperature(&self) -> f64 {
+        self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature)
+    }
+
     /// Reads and checks a card.
     ///
     /// Fields it does not know are ignored, so that a card may say more than this version reads.
@@ -150,6 +215,7 @@ impl ModelCard {
         self.validate_classes()?;
         self.preprocess.validate().map_err(|error| invalid(format!("`preprocess`: {error}")))?;
         self.validate_weights()?;
+        self.validate_decisions()?;
         for entry in &self.metrics {
             if entry.evaluation.classes != self.classes {
                 let found = entry.evaluation.classes.join(", ");
@@ -185,6 +251,29 @@ impl ModelCard {
         }
         if *bytes == 0 || *bytes > MAX_WEIGHTS_BYTES {
             return Err(invalid(format!("`weights.bytes` is {bytes}; it has to be 1 to {MAX_WEIGHTS_BYTES}")));
+        }
+        Ok(())
+    }
+
+    /// Numbers that every prediction goes through.
+    fn validate_decisions(&self) -> Result<()> {
+        let temperature = self.temperature();
+        // An f32 is divided by it.
+        if !(1e-3..=1e3).contains(&temperature) {
+            return Err(invalid(format!("`calibration.temperature` is {temperature}; it has to be 0.001 to 1000")));
+        }
+        let points = self.operating_points.iter().flat_map(ByName::iter);
+        let thresholds = points.map(|(class, point)| (format!("operating_points.{class}.threshold"), point.threshold));
+        let below = self.uncertain.as_ref().map(|band| ("uncertain.below".to_owned(), band.below));
+        for (field, probability) in thresholds.chain(below) {
+            if !(0.0..=1.0).contains(&probability) {
+                return Err(invalid(format!("`{field}` is {probability}; it has to be 0 to 1")));
+            }
+        }
+        for (class, _) in self.operating_points.iter().flat_map(ByName::iter) {
+            if !self.classes.iter().any(|known| known == class) {
+                return Err(invalid(format!("`operating_points` names {class:?}, which is no class")));
+            }
         }
         Ok(())
     }
@@ -296,6 +385,39 @@ mod tests {
             let error = read(&card).expect_err(&format!("{pointer} = {value}"));
             assert_eq!(error.kind(), "model-card");
             assert!(error.to_string().contains(named), "{pointer} = {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_decides_is_checked_and_an_old_card_gains_no_field() {
+        let old = String::from_utf8(read(&card_of_abc()).unwrap().to_json()).unwrap();
+        for field in ["misuse", "data", "calibration", "operating_points", "uncertain", "audit", "ablation"] {
+            assert!(!old.contains(field), "{field}");
+        }
+        let share = json!({"count": 19, "of": 20, "value": 0.95, "interval": [0.76, 0.99], "interval_by_group": null});
+        let mut card = card_of_abc();
+        card["calibration"] = json!({
+            "temperature": 1.5, "films": 20, "loss_before": 0.4, "loss_after": 0.3, "ece_before": 0.1, "ece_after": 0.02
+        });
+        card["operating_points"] = json!({"Normal": {
+            "threshold": 0.3, "for_sensitivity": 0.95, "validation": {"sensitivity": share, "specificity": null}
+        }});
+        card["uncertain"] = json!({"below": 0.6, "for_error": 0.02, "validation": {"coverage": share, "error": null}});
+        let read_back = read(&card).unwrap();
+        assert_eq!(read_back.temperature(), 1.5);
+        assert_eq!(ModelCard::from_json(&read_back.to_json()).unwrap(), read_back);
+        assert_eq!(ModelCard { metrics: Vec::new(), ..read(&card_of_abc()).unwrap() }, read_back.unmeasured());
+        for (pointer, value, named) in [
+            ("/calibration/temperature", json!(0.0), "`calibration.temperature`"),
+            ("/calibration/temperature", json!(-1.0), "`calibration.temperature`"),
+            ("/operating_points/Normal/threshold", json!(1.5), "`operating_points.Normal.threshold`"),
+            ("/operating_points", json!({"Mass": card["operating_points"]["Normal"]}), "no class"),
+            ("/uncertain/below", json!(-0.1), "`uncertain.below`"),
+        ] {
+            let mut card = card.clone();
+            *card.pointer_mut(pointer).unwrap() = value;
+            let error = read(&card).unwrap_err();
+            assert!(error.kind() == "model-card" && error.to_string().contains(named), "{pointer}: {error}");
         }
     }
 

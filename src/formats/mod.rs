@@ -7,6 +7,7 @@
 //! The order of reading, on the command line as on the page: card → stored bytes against the card's length and SHA-256 →
 //! gunzip where the card says so → safetensors → dequantised tensors.
 
+pub mod about;
 pub mod card;
 #[cfg(feature = "cli")]
 pub mod folder;

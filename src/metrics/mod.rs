@@ -5,24 +5,27 @@ pub mod accuracy;
 pub mod auroc;
 pub mod calibration;
 pub mod confusion;
+pub mod decision;
 pub mod intervals;
 pub mod precision_recall;
 pub mod roc;
+pub mod temperature;
 
 use serde::{Deserialize, Serialize};
 
 use crate::labels::ByName;
 
 pub use accuracy::{argmax, cross_entropy};
-pub use auroc::auroc;
+pub use auroc::{auroc, auroc_interval};
 pub use calibration::{RELIABILITY_BINS, ReliabilityBin, expected_calibration_error, reliability};
 pub use confusion::{ClassRates, confusion};
-pub use intervals::{bootstrap_by_group, wilson};
+pub use decision::{Answered, OperatingPoint, Reached, UncertainBand};
+pub use intervals::{Share, bootstrap, bootstrap_by_group, wilson};
 pub use precision_recall::{average_precision, precision_recall};
 pub use roc::roc;
+pub use temperature::fit_temperature;
 
-/// Seed of the group bootstrap: fixed, so that an evaluation says the same twice.
-const BOOTSTRAP_SEED: u64 = 20_210_315;
+use intervals::BOOTSTRAP_SEED;
 
 /// What [`evaluate`] measures. Its JSON is what `roentgen evaluate --json` writes and a model card keeps.
 ///
@@ -43,6 +46,9 @@ pub struct Evaluation {
     pub balanced_accuracy: f64,
     /// Area under the ROC curve of each class against the rest.
     pub auroc: ByName<Option<f64>>,
+    /// 95 % interval of each, patients resampled where they are known.
+    #[serde(default)]
+    pub auroc_interval: Option<ByName<Option<[f64; 2]>>>,
     /// Counts, rows the truth, columns the prediction, both in the order of `classes`.
     pub confusion: Vec<Vec<usize>>,
     /// Sensitivity, specificity and predictive values of each class against the rest.
@@ -50,6 +56,15 @@ pub struct Evaluation {
     /// Accuracy on each source (hospital, collection) by itself, where the sources are known.
     #[serde(default)]
     pub by_source: Option<ByName<SourceAccuracy>>,
+    /// Expected calibration error of the most probable class, in 15 bins.
+    #[serde(default)]
+    pub ece: Option<f64>,
+    /// What each finding's operating point reaches on these films, where the model has them.
+    #[serde(default)]
+    pub operating_points: Option<ByName<Reached>>,
+    /// What the model's uncertain band reaches on these films, where it has one.
+    #[serde(default)]
+    pub answered: Option<Answered>,
     /// Class names in the order of the model's outputs.
     pub classes: Vec<String>,
 }
@@ -82,15 +97,24 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
 
     let predicted: Vec<usize> = scores.chunks_exact(k).map(argmax).collect();
     let correct: Vec<bool> = predicted.iter().zip(labels).map(|(p, t)| p == t).collect();
+    let tops: Vec<f32> = scores.chunks_exact(k).zip(&predicted).map(|(row, &best)| row[best]).collect();
     let hits = correct.iter().filter(|&&hit| hit).count();
     let confusion = confusion(labels, &predicted, k);
     let rates: Vec<ClassRates> = (0..k).map(|class| ClassRates::of(class, &confusion)).collect();
     let sensitivities: Vec<f64> = rates.iter().filter_map(|rates| rates.sensitivity).collect();
+    let own: Vec<String>;
+    let units = match groups {
+        Some(groups) => groups,
+        None => {
+            own = (0..n).map(|film| film.to_string()).collect();
+            &own
+        }
+    };
     let areas = (0..k).map(|class| {
-        let column: Vec<f32> = scores.chunks_exact(k).map(|row| row[class]).collect();
-        let positives: Vec<bool> = labels.iter().map(|&label| label == class).collect();
-        auroc(&column, &positives)
+        let (probabilities, positives) = against_the_rest(scores, labels, class, k);
+        (auroc(&probabilities, &positives), auroc_interval(&probabilities, &positives, units))
     });
+    let (areas, area_intervals): (Vec<_>, Vec<_>) = areas.unzip();
 
     Evaluation {
         n,
@@ -100,11 +124,24 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
         accuracy_interval_by_group: groups.map(|groups| bootstrap_by_group(&correct, groups, BOOTSTRAP_SEED)),
         balanced_accuracy: sensitivities.iter().sum::<f64>() / sensitivities.len() as f64,
         auroc: classes.iter().cloned().zip(areas).collect(),
+        auroc_interval: Some(classes.iter().cloned().zip(area_intervals).collect()),
         confusion,
         per_class: classes.iter().cloned().zip(rates).collect(),
         by_source: None,
+        ece: expected_calibration_error(&reliability(&tops, &correct, RELIABILITY_BINS)),
+        operating_points: None,
+        answered: None,
         classes: classes.to_vec(),
     }
+}
+
+/// The probability of `class` for each film, and whether the film is of that class.
+///
+/// # Shapes
+/// - `scores`: `[n, classes]` row-major; `labels`: `[n]`
+pub fn against_the_rest(scores: &[f32], labels: &[usize], class: usize, classes: usize) -> (Vec<f32>, Vec<bool>) {
+    let probabilities = scores.chunks_exact(classes).map(|row| row[class]).collect();
+    (probabilities, labels.iter().map(|&label| label == class).collect())
 }
 
 /// The accuracy on each source by itself, sorted by name.

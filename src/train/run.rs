@@ -196,21 +196,9 @@ impl Run {
             "best_epoch": in_short(&self.state.history.best())?,
             "trainer": concat!("roentgen ", env!("CARGO_PKG_VERSION")),
         });
-        Ok(ModelCard {
-            format: 1,
-            id: id.to_owned(),
-            name: id.to_owned(),
-            version: "1".into(),
-            architecture: config.architecture.clone(),
-            classes: config.classes.clone(),
-            preprocess: config.preprocess.clone(),
-            weights,
-            training: Some(training),
-            metrics: Vec::new(),
-            licence: "that of the images it was trained on; state it before you pass it on".into(),
-            intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
-            limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
-        })
+        let (classes, preprocess) = (config.classes.clone(), config.preprocess.clone());
+        let card = ModelCard::new(id, &config.architecture, classes, preprocess, weights);
+        Ok(ModelCard { training: Some(training), ..card })
     }
 }
 

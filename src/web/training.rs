@@ -12,7 +12,7 @@ use crate::data::{Batch, Collection, Dataset, Shared, Shares};
 use crate::error::{Error, Result};
 use crate::formats::{MetricsEntry, ModelCard, read_weights};
 use crate::image::{Limits, decode};
-use crate::metrics::{Evaluation, argmax, evaluate, roc};
+use crate::metrics::{Evaluation, argmax, roc};
 use crate::models::Architecture;
 use crate::preprocess::{Augment, Preprocess};
 use crate::train::{Run, TrainConfig, fingerprint};
@@ -298,7 +298,7 @@ pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &
         for Batch { images, .. } in test.batches(&card.preprocess, BATCH) {
             scores.extend(classifier.scores(&images)?);
         }
-        let evaluation = evaluate(&scores, test.labels(), &card.classes, test.groups());
+        let evaluation = classifier.evaluate(&scores, test.labels(), test.groups());
         let k = card.classes.len();
         let judged = shared.test.iter().zip(scores.chunks_exact(k)).map(|(film, scores)| Judged {
             path: film.path.display().to_string(),

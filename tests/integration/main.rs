@@ -2,6 +2,7 @@
 
 mod backbones;
 mod boundaries;
+mod cli_calibrate;
 mod cli_dataset;
 mod cli_evaluate;
 mod cli_model_folder;

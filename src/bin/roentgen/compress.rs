@@ -152,10 +152,9 @@ fn moments(features: Weights, outputs: usize, card: &ModelCard, samples: &[Sampl
 }
 
 fn named(card: &ModelCard, args: &Args, mut how: Value) -> ModelCard {
-    let mut small = card.clone();
+    let mut small = card.clone().unmeasured();
     small.id = model_folder::id(&args.out, &card.id);
     small.name = args.name.clone().unwrap_or_else(|| small.id.clone());
-    small.metrics.clear();
     if let Some(Value::Object(training)) = &mut small.training {
         how["from_weights_sha256"] = json!(card.weights.sha256);
         training.insert("compression".into(), how);

@@ -1,22 +1,18 @@
 //! `roentgen evaluate`: a model measured on folders of labelled films.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rayon::prelude::*;
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, open_flat, read_film};
-use roentgen::error::{Error, Result};
+use roentgen::data::{Sample, open_flat};
+use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
-use roentgen::image::{Limits, decode};
-use roentgen::metrics::{Evaluation, accuracy_by_source, argmax, evaluate};
+use roentgen::metrics::{Answered, Evaluation, Reached, Share, accuracy_by_source, argmax};
 use roentgen::nn::Precision;
 use serde::Serialize;
 
+use crate::films::{self, Outputs, UnreadableFilm};
 use crate::ui;
-
-/// Films in one pass through the network: enough to keep every core busy, 6 MB of input at 128 × 128 × 3.
-const BATCH: usize = 32;
 
 /// What `roentgen evaluate` takes.
 #[derive(clap::Args)]
@@ -54,17 +50,6 @@ struct Report {
     unreadable: Vec<UnreadableFilm>,
 }
 
-/// A film that could not be measured.
-#[derive(Serialize)]
-pub struct UnreadableFilm {
-    /// `class/file`.
-    pub file: String,
-    /// [`Error::kind`].
-    pub kind: &'static str,
-    /// What is wrong with it.
-    pub message: String,
-}
-
 /// Measures the model and reports.
 pub fn run(args: Args) -> Result<ExitCode> {
     let (card, safetensors) = read_model_folder(&args.model)?;
@@ -74,7 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(safetensors);
     let card = classifier.card();
 
-    let folder = test_folder(&args.data, &card.classes);
+    let folder = films::part(&args.data, "test", &card.classes);
     let (samples, left_out) = open_flat(&folder, &card.classes, &args.only)?;
     let Measured { evaluation, unreadable, scores } = measure(&classifier, &samples)?;
     let same = |floats: Measured| {
@@ -92,25 +77,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         left_out,
         unreadable,
     };
-    for film in &report.unreadable {
-        ui::complain(&format!("warning: {} is left out: {}", film.file, film.message));
-    }
-    let json = || serde_json::to_string_pretty(&report).expect("a report has string keys and no fallible values");
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => ui::say(json())?,
-        Some(path) => {
-            ui::say(describe(&report))?;
-            std::fs::write(path, format!("{}\n", json())).map_err(|source| Error::Io { path: path.clone(), source })?;
-        }
-        None => ui::say(describe(&report))?,
-    }
+    films::name_unreadable(&report.unreadable);
+    ui::report(&report, args.json.as_deref(), describe)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// `dir/test` where it is there and no class is called so; `dir` itself otherwise.
-fn test_folder(dir: &Path, classes: &[String]) -> PathBuf {
-    let test = dir.join("test");
-    if test.is_dir() && !classes.iter().any(|class| class == "test") { test } else { dir.to_owned() }
 }
 
 /// What [`measure`] found.
@@ -126,60 +95,14 @@ pub struct Measured {
 /// Classifies every sample on the path that a single film takes, in batches, and judges the result.
 ///
 /// # Errors
-/// [`Error::Dataset`] when no film can be read; whatever the classifier returns.
+/// Those of [`films::judged`].
 pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> {
-    let bar = ui::progress(samples.len(), "films");
-    let (mut scores, mut read, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for batch in samples.chunks(BATCH) {
-        let inputs: Vec<Result<Vec<f32>>> = batch.par_iter().map(|sample| input(classifier, &sample.path)).collect();
-        let mut images = Vec::new();
-        for (sample, input) in batch.iter().zip(inputs) {
-            match input {
-                Ok(input) => {
-                    images.extend(input);
-                    read.push(sample);
-                }
-                Err(error) => unreadable.push(UnreadableFilm {
-                    file: sample.name.clone(),
-                    kind: error.kind(),
-                    message: error.to_string(),
-                }),
-            }
-        }
-        if !images.is_empty() {
-            scores.extend(classifier.scores(&images)?);
-        }
-        bar.inc(batch.len() as u64);
-    }
-    bar.finish_and_clear();
-    if read.is_empty() {
-        let example = unreadable.first().map_or("there is none", |film| &film.message);
-        return Err(Error::Dataset { reason: format!("none of {} films can be read: {example}", samples.len()) });
-    }
-
-    let labels: Vec<usize> = read.iter().map(|sample| sample.class).collect();
-    let groups = known(&read, |sample| sample.group.as_ref(), |sample| sample.name.clone());
-    let sources = known(&read, |sample| sample.source.as_ref(), |_| "unknown".into());
-    let mut evaluation = evaluate(&scores, &labels, &classifier.card().classes, groups.as_deref());
-    evaluation.by_source = sources.map(|sources| accuracy_by_source(&scores, &labels, &sources));
+    let Outputs { films, values: scores, unreadable } =
+        films::judged(classifier, samples, |images| classifier.scores(images))?;
+    let labels = films::labels(&films);
+    let mut evaluation = classifier.evaluate(&scores, &labels, films::groups(&films).as_deref());
+    evaluation.by_source = films::sources(&films).map(|sources| accuracy_by_source(&scores, &labels, &sources));
     Ok(Measured { evaluation, unreadable, scores })
-}
-
-fn input(classifier: &Classifier, path: &Path) -> Result<Vec<f32>> {
-    let limits = Limits::default();
-    classifier.card().preprocess.apply(&decode(&read_film(path, &limits)?, &limits)?)
-}
-
-/// What the manifest says of each film, `otherwise` for films it does not know; `None` when it knows none of them.
-fn known<'a>(
-    films: &[&'a Sample],
-    of: impl Fn(&'a Sample) -> Option<&'a String>,
-    otherwise: impl Fn(&Sample) -> String,
-) -> Option<Vec<String>> {
-    if films.iter().all(|film| of(film).is_none()) {
-        return None;
-    }
-    Some(films.iter().map(|film| of(film).cloned().unwrap_or_else(|| otherwise(film))).collect())
 }
 
 fn describe(report: &Report) -> String {
@@ -198,6 +121,9 @@ fn describe(report: &Report) -> String {
     }
     text += &format!("\nbalanced accuracy  {}", ui::percent(evaluation.balanced_accuracy));
     text += &format!("\nloss               {:.4}", evaluation.loss);
+    if let Some(ece) = evaluation.ece {
+        text += &format!("\ncalibration error  {}", ui::percent(ece));
+    }
     if let Some(same) = report.same_class_as_floats {
         text += &format!("\nclass as in floats {}", ui::percent(same));
     }
@@ -233,6 +159,13 @@ fn describe(report: &Report) -> String {
     }
     text += &format!("\n\n{}", ui::table(&rows));
 
+    if let Some(points) = &evaluation.operating_points {
+        text += &format!("\n\n{}", ui::table(&points_table(points.iter())));
+    }
+    if let Some(answered) = &evaluation.answered {
+        text += &format!("\n\n{}", in_words(answered));
+    }
+
     let mut rows = vec![["truth ↓  called →".to_owned()].into_iter().chain(classes.iter().cloned()).collect()];
     for (class, counts) in classes.iter().zip(&evaluation.confusion) {
         rows.push([class.clone()].into_iter().chain(counts.iter().map(|&count| ui::thousands(count))).collect());
@@ -253,4 +186,34 @@ fn describe(report: &Report) -> String {
         text += &format!("\n\nleft out, not readable: {} (named above)", ui::thousands(report.unreadable.len()));
     }
     text
+}
+
+/// What operating points reach, as rows of a table.
+pub fn points_table<'a>(points: impl Iterator<Item = (&'a str, &'a Reached)>) -> Vec<Vec<String>> {
+    let title = ["at its operating point", "sensitivity", "95 %", "specificity", "95 %"];
+    let mut rows = vec![title.map(String::from).to_vec()];
+    for (class, reached) in points {
+        let cells = [&reached.sensitivity, &reached.specificity].map(|share| match share {
+            Some(share) => [ui::percent(share.value), ui::interval(bounds(share))],
+            None => ["–".into(), String::new()],
+        });
+        rows.push([vec![class.to_owned()], cells.concat()].concat());
+    }
+    rows
+}
+
+/// What an uncertain band reaches, as a sentence.
+pub fn in_words(Answered { coverage, error }: &Answered) -> String {
+    let answers = format!("answers {} of the films ({})", ui::percent(coverage.value), ui::interval(bounds(coverage)));
+    match error {
+        Some(error) => {
+            format!("{answers}, {} of them wrongly ({})", ui::percent(error.value), ui::interval(bounds(error)))
+        }
+        None => answers,
+    }
+}
+
+/// The interval to believe.
+fn bounds(share: &Share) -> [f64; 2] {
+    share.interval_by_group.unwrap_or(share.interval)
 }

@@ -4,10 +4,12 @@
 //! is one line on standard error that starts with `error: `.
 
 mod average;
+mod calibrate;
 mod card;
 mod compress;
 mod dataset;
 mod evaluate;
+mod films;
 mod model_folder;
 mod plot;
 mod predict;
@@ -39,6 +41,8 @@ enum Command {
     Predict(predict::Args),
     /// Measure a model on folders of labelled films
     Evaluate(evaluate::Args),
+    /// Fit a model's probabilities, thresholds and uncertain band on validation films
+    Calibrate(calibrate::Args),
     /// Make a small copy of a trained model for the web
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
         Command::Average(args) => average::run(args),

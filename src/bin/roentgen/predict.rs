@@ -27,12 +27,12 @@ pub struct Args {
     /// Image files (PNG, JPEG, WebP, BMP, TIFF, GIF)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print one JSON object a line: {file, label, score, scores, refused, error, ms}
+    /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, error, ms}
     #[arg(long)]
     json: bool,
 }
 
-/// One line of `--json`. Without an error `label`, `score` and `scores` are there; with one they are null.
+/// One line of `--json`. Without an error `label`, `score`, `scores` and `uncertain` are there; with one they are null.
 #[derive(Serialize)]
 struct Line<'a> {
     /// As given; bytes that are no UTF-8 are replaced by U+FFFD.
@@ -40,6 +40,9 @@ struct Line<'a> {
     label: Option<&'a str>,
     score: Option<f32>,
     scores: Option<&'a ByName<f32>>,
+    uncertain: Option<bool>,
+    /// Null also where the model has no operating points.
+    called: Option<&'a ByName<bool>>,
     refused: Option<&'a Refusal>,
     error: Option<Failure>,
     /// Reading, decoding and classifying, in milliseconds.
@@ -102,6 +105,8 @@ fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
         label: prediction.map(|p| p.label.as_str()),
         score: prediction.map(|p| p.score),
         scores: prediction.map(|p| &p.scores),
+        uncertain: prediction.map(|p| p.uncertain),
+        called: prediction.and_then(|p| p.called.as_ref()),
         refused: prediction.and_then(|p| p.refused.as_ref()),
         error: outcome.as_ref().err().map(|error| Failure { kind: error.kind(), message: error.to_string() }),
         ms: (ms * 100.0).round() / 100.0,
@@ -111,11 +116,15 @@ fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
 
 /// Fixed widths, so that lines can be printed one by one: the longest label is known from the model.
 fn text(file: &str, outcome: &Result<Prediction>, ms: f64, classes: &[String]) -> String {
-    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("refused".len());
+    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("uncertain".len());
     let line = match outcome {
         Err(error) => format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "error", "", without_path(error)),
         Ok(Prediction { refused: Some(refusal), .. }) => {
             format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "refused", "", refusal.message)
+        }
+        Ok(Prediction { uncertain: true, label, score, .. }) => {
+            let score = ui::percent((*score).into());
+            format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: most probable is {label}, {score}", "uncertain", "")
         }
         Ok(prediction) => {
             let score = ui::percent(prediction.score.into());

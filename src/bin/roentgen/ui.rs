@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use roentgen::error::{Error, Result};
+use serde::Serialize;
 
 /// Writes a line to standard output.
 ///
@@ -17,6 +19,22 @@ pub fn say(text: impl Display) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(source) => Err(Error::Io { path: "standard output".into(), source }),
         Ok(()) => Ok(()),
+    }
+}
+
+/// Reports in words; and as JSON too where `json` names a file, or instead where it is `-`.
+///
+/// # Errors
+/// [`Error::Io`] when the file or the output cannot be written.
+pub fn report<T: Serialize>(report: &T, json: Option<&Path>, describe: impl Fn(&T) -> String) -> Result<()> {
+    let text = || serde_json::to_string_pretty(report).expect("a report has string keys and no fallible values");
+    match json {
+        Some(path) if path.as_os_str() == "-" => say(text()),
+        Some(path) => {
+            say(describe(report))?;
+            std::fs::write(path, format!("{}\n", text())).map_err(|source| Error::Io { path: path.to_owned(), source })
+        }
+        None => say(describe(report)),
     }
 }
 

@@ -1,0 +1,150 @@
+//! `roentgen calibrate`: probabilities that mean what they say, and the decisions that are made from them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use roentgen::classifier::{Classifier, probabilities};
+use roentgen::data::open_flat;
+use roentgen::error::{Error, Result};
+use roentgen::formats::about::Calibration;
+use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically};
+use roentgen::labels::ByName;
+use roentgen::metrics::decision::{answered, cut_for, reached, threshold_for};
+use roentgen::metrics::{OperatingPoint, UncertainBand, against_the_rest, evaluate, fit_temperature};
+use serde::Serialize;
+
+use crate::evaluate::{in_words, points_table};
+use crate::films::{self, Outputs};
+use crate::ui;
+
+/// Fits temperature, operating points and uncertain band on validation films and writes them into model.json.
+///
+/// Never give it the test films: what is chosen on them cannot be measured on them.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model folder; its model.json is changed
+    #[arg(long, value_name = "MODEL_DIR")]
+    model: PathBuf,
+    /// Folder of class folders with films that the model was not trained on; where it holds a `val` folder, that one
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Use only films whose `class/file` matches; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Sensitivity that each finding's operating point is chosen for
+    #[arg(long, default_value_t = 0.95)]
+    sensitivity: f64,
+    /// Share of wrong answers among those given that the uncertain band is chosen for
+    #[arg(long, default_value_t = 0.02)]
+    error: f64,
+    /// Write the result as JSON to FILE; `-` prints it in place of the report
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// The JSON of `--json`: the fields of model.json that were written.
+#[derive(Serialize)]
+struct Report {
+    calibration: Calibration,
+    operating_points: ByName<OperatingPoint>,
+    /// `None` when no band keeps the error as low as asked for.
+    uncertain: Option<UncertainBand>,
+}
+
+/// Fits, writes and reports.
+pub fn run(args: Args) -> Result<ExitCode> {
+    for (field, share) in [("sensitivity", args.sensitivity), ("error", args.error)] {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::Config { field, reason: format!("is {share}; it must be 0 to 1") });
+        }
+    }
+    let (card, safetensors) = read_model_folder(&args.model)?;
+    let mut card = card;
+    let classifier = Classifier::new(card.clone(), &safetensors)?;
+    drop(safetensors);
+    let folder = films::part(&args.data, "val", &card.classes);
+    refuse_test_films(&folder, &card.classes)?;
+    let (samples, _) = open_flat(&folder, &card.classes, &args.only)?;
+    let Outputs { films, values: logits, unreadable } =
+        films::judged(&classifier, &samples, |images| classifier.logits(images))?;
+    films::name_unreadable(&unreadable);
+
+    let report = fit(&logits, &films::labels(&films), &card.classes, films::groups(&films).as_deref(), &args)?;
+    card.calibration = Some(report.calibration.clone());
+    card.operating_points = Some(report.operating_points.clone());
+    card.uncertain.clone_from(&report.uncertain);
+    card.validate()?;
+    write_file_atomically(&args.model.join(CARD_FILE), &card.to_json())?;
+    ui::report(&report, args.json.as_deref(), describe)?;
+    if !card.metrics.is_empty() {
+        ui::complain(
+            "note: the measurements on the card were made before this; renew them with `roentgen evaluate --json FILE` and \
+             `roentgen card --evaluation`",
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder called `test`, or one that parts its films and has no validation films, is no place to choose anything.
+fn refuse_test_films(folder: &Path, classes: &[String]) -> Result<()> {
+    let name = folder.canonicalize().ok().and_then(|full| full.file_name().map(|name| name.to_owned()));
+    if name.is_some_and(|name| name == "test") && !classes.iter().any(|class| class == "test") {
+        let reason = format!("{} holds test films; give the validation films", folder.display());
+        return Err(Error::Config { field: "data", reason });
+    }
+    Ok(())
+}
+
+fn fit(logits: &[f32], labels: &[usize], classes: &[String], groups: Option<&[String]>, args: &Args) -> Result<Report> {
+    let k = classes.len();
+    let temperature = fit_temperature(logits, labels, k);
+    let scores = probabilities(logits, k, temperature);
+    let [before, after] =
+        [&probabilities(logits, k, 1.0), &scores].map(|scores| evaluate(scores, labels, classes, None));
+    let mut points = Vec::new();
+    for (index, class) in classes.iter().enumerate() {
+        let (of_class, positives) = against_the_rest(&scores, labels, index, k);
+        let threshold = threshold_for(&of_class, &positives, args.sensitivity).ok_or_else(|| Error::Dataset {
+            reason: format!("no film of class `{class}`: an operating point needs some of every class"),
+        })?;
+        let validation = reached(&of_class, &positives, threshold, groups);
+        points.push((class.clone(), OperatingPoint { threshold, for_sensitivity: args.sensitivity, validation }));
+    }
+    let uncertain = cut_for(&scores, labels, k, args.error).map(|below| UncertainBand {
+        below,
+        for_error: args.error,
+        validation: answered(&scores, labels, k, below, groups),
+    });
+    let calibration = Calibration {
+        temperature,
+        films: labels.len(),
+        loss_before: before.loss,
+        loss_after: after.loss,
+        ece_before: before.ece.unwrap_or_default(),
+        ece_after: after.ece.unwrap_or_default(),
+    };
+    Ok(Report { calibration, operating_points: points.into_iter().collect(), uncertain })
+}
+
+fn describe(Report { calibration, operating_points, uncertain }: &Report) -> String {
+    let points = points_table(operating_points.iter().map(|(class, point)| (class, &point.validation)));
+    let mut rows = vec![[points[0].clone(), vec!["called from".into()]].concat()];
+    for (row, (_, point)) in points.into_iter().skip(1).zip(operating_points.iter()) {
+        rows.push([row, vec![ui::percent(point.threshold)]].concat());
+    }
+    let band = match uncertain {
+        Some(band) => format!("uncertain below {}: {}", ui::percent(band.below), in_words(&band.validation)),
+        None => "no uncertain band: the surest answers are wrong more often than asked for".into(),
+    };
+    format!(
+        "temperature        {:.4}, fitted on {} films\nloss               {:.4} before, {:.4} after\n\
+         calibration error  {} before, {} after\n\n{}\n\n{band}",
+        calibration.temperature,
+        ui::thousands(calibration.films),
+        calibration.loss_before,
+        calibration.loss_after,
+        ui::percent(calibration.ece_before),
+        ui::percent(calibration.ece_after),
+        ui::table(&rows),
+    )
+}

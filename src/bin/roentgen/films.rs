@@ -1,0 +1,131 @@
+//! What the subcommands that measure a model share: films in, one row of the network's numbers a film out.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use roentgen::classifier::Classifier;
+use roentgen::data::{Sample, read_film};
+use roentgen::error::{Error, Result};
+use roentgen::image::{Limits, Radiograph, decode};
+use serde::Serialize;
+
+use crate::ui;
+
+/// Films in one pass through the network: enough to keep every core busy, 6 MB of input at 128 × 128 × 3.
+const BATCH: usize = 32;
+
+/// What [`outputs`] found.
+pub struct Outputs<'a> {
+    /// The films that could be read.
+    pub films: Vec<&'a Sample>,
+    /// A row for each of them.
+    pub values: Vec<f32>,
+    /// Those that could not be read.
+    pub unreadable: Vec<UnreadableFilm>,
+}
+
+/// A film that could not be measured.
+#[derive(Serialize)]
+pub struct UnreadableFilm {
+    /// `class/file`.
+    pub file: String,
+    /// [`Error::kind`].
+    pub kind: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Decodes every sample, makes of each what `input` makes of it, and hands that in batches to `network`, which gives one
+/// row a film. The progress bar says `what`.
+///
+/// # Errors
+/// [`Error::Dataset`] when no film can be read; whatever `network` returns.
+pub fn outputs<'a>(
+    samples: &'a [Sample],
+    what: &'static str,
+    input: impl Fn(Radiograph) -> Result<Vec<f32>> + Sync,
+    network: impl Fn(&[f32]) -> Result<Vec<f32>>,
+) -> Result<Outputs<'a>> {
+    let limits = Limits::default();
+    let input = |path: &Path| input(decode(&read_film(path, &limits)?, &limits)?);
+    let bar = ui::progress(samples.len(), what);
+    let (mut values, mut films, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    for batch in samples.chunks(BATCH) {
+        let inputs: Vec<Result<Vec<f32>>> = batch.par_iter().map(|sample| input(&sample.path)).collect();
+        let mut images = Vec::new();
+        for (sample, input) in batch.iter().zip(inputs) {
+            match input {
+                Ok(input) => {
+                    images.extend(input);
+                    films.push(sample);
+                }
+                Err(error) => unreadable.push(UnreadableFilm {
+                    file: sample.name.clone(),
+                    kind: error.kind(),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        if !images.is_empty() {
+            values.extend(network(&images)?);
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    if films.is_empty() {
+        let example = unreadable.first().map_or("there is none", |film| &film.message);
+        return Err(Error::Dataset { reason: format!("none of {} films can be read: {example}", samples.len()) });
+    }
+    Ok(Outputs { films, values, unreadable })
+}
+
+/// The outputs that `network` has for films on the path that a single film takes.
+///
+/// # Errors
+/// Those of [`outputs`].
+pub fn judged<'a>(
+    classifier: &Classifier,
+    samples: &'a [Sample],
+    network: impl Fn(&[f32]) -> Result<Vec<f32>>,
+) -> Result<Outputs<'a>> {
+    outputs(samples, "films", |film| classifier.card().preprocess.apply(&film), network)
+}
+
+/// `dir/part` where it is there and no class is called so; `dir` itself otherwise.
+pub fn part(dir: &Path, part: &str, classes: &[String]) -> PathBuf {
+    let inside = dir.join(part);
+    if inside.is_dir() && !classes.iter().any(|class| class == part) { inside } else { dir.to_owned() }
+}
+
+/// Names films that are left out, and why, on standard error.
+pub fn name_unreadable(films: &[UnreadableFilm]) {
+    for film in films {
+        ui::complain(&format!("warning: {} is left out: {}", film.file, film.message));
+    }
+}
+
+/// The class of each film.
+pub fn labels(films: &[&Sample]) -> Vec<usize> {
+    films.iter().map(|film| film.class).collect()
+}
+
+/// The group of each film, a film without one being its own; `None` when no film has one.
+pub fn groups(films: &[&Sample]) -> Option<Vec<String>> {
+    known(films, |film| film.group.as_ref(), |film| film.name.clone())
+}
+
+/// The source of each film; `None` when none is known.
+pub fn sources(films: &[&Sample]) -> Option<Vec<String>> {
+    known(films, |film| film.source.as_ref(), |_| "unknown".into())
+}
+
+fn known<'a>(
+    films: &[&'a Sample],
+    of: impl Fn(&'a Sample) -> Option<&'a String>,
+    otherwise: impl Fn(&Sample) -> String,
+) -> Option<Vec<String>> {
+    if films.iter().all(|film| of(film).is_none()) {
+        return None;
+    }
+    Some(films.iter().map(|film| of(film).cloned().unwrap_or_else(|| otherwise(film))).collect())
+}
