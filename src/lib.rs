@@ -1,5 +1,7 @@
 //! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
 
+#[cfg(feature = "cli")]
+pub mod audit;
 pub mod classifier;
 #[cfg(feature = "cli")]
 pub mod compress;

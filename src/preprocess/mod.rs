@@ -8,7 +8,7 @@
 mod augment;
 mod contrast;
 mod normalise;
-mod resize;
+pub(crate) mod resize;
 
 use serde::{Deserialize, Serialize};
 

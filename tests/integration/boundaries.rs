@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["preprocess", "nn"],
     &["formats"],
     &["models", "data"],
-    &["classifier", "compress", "train"],
+    &["audit", "classifier", "compress", "train"],
     &["web"],
 ];
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 when something failed, 2 when the command line itself makes no sense. What failed
 //! is one line on standard error that starts with `error: `.
 
+mod audit;
 mod average;
 mod calibrate;
 mod card;
@@ -43,6 +44,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Fit a model's probabilities, thresholds and uncertain band on validation films
     Calibrate(calibrate::Args),
+    /// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
+    Audit(audit::Args),
     /// Make a small copy of a trained model for the web
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Average(args) => average::run(args),
         Command::Summary(args) => summary::run(args),
     };

@@ -1,0 +1,209 @@
+//! How much of the source, the hospital, is in numbers that should be about the disease.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::{Known, balanced_accuracy, units};
+use crate::error::{Error, Result};
+use crate::formats::about::Probe;
+use crate::metrics::{auroc, auroc_interval};
+
+/// Fewer films of a kind than this say nothing.
+pub const FEWEST: usize = 10;
+
+/// Newton's method converges quadratically: far fewer steps are needed.
+const STEPS: usize = 50;
+
+/// Logistic regression on standardised columns, the square of its weights kept small.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logistic {
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+    /// One for each column, then the constant.
+    weights: DVector<f64>,
+}
+
+impl Logistic {
+    /// The weights that minimise `Σ log(1 + exp(−±(w·x + c))) + |w|²/2`, `x` with mean 0 and deviation 1 in each column.
+    ///
+    /// scikit-learn's `LogisticRegression(C=1)` after its `StandardScaler`.
+    ///
+    /// # Shapes
+    /// - `rows`: `[n, columns]` row-major, finite; `positives`: `[n]`, some of each kind
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] when it cannot be solved, which finite numbers of ordinary size never lead to.
+    pub fn fit(rows: &[f32], positives: &[bool]) -> Result<Self> {
+        let n = positives.len();
+        assert!(n > 0 && rows.len().is_multiple_of(n));
+        let columns = rows.len() / n;
+        let mut mean = vec![0.0; columns];
+        let mut scale = vec![0.0; columns];
+        let each =
+            |f: &mut dyn FnMut(usize, f64)| rows.iter().enumerate().for_each(|(i, v)| f(i % columns, (*v).into()));
+        each(&mut |column, v| mean[column] += v / n as f64);
+        each(&mut |column, v| scale[column] += (v - mean[column]).powi(2) / n as f64);
+        // A column that never changes says nothing.
+        scale.iter_mut().for_each(|v| *v = if *v > 0.0 { v.sqrt().recip() } else { 0.0 });
+        let mut model = Self { mean, scale, weights: DVector::zeros(columns + 1) };
+        let x = DMatrix::from_row_iterator(n, columns + 1, rows.chunks_exact(columns).flat_map(|row| model.row(row)));
+
+        for _ in 0..STEPS {
+            let probabilities = (&x * &model.weights).map(|z| 1.0 / (1.0 + (-z).exp()));
+            let off = DVector::from_fn(n, |i, _| probabilities[i] - f64::from(u8::from(positives[i])));
+            // The constant is not kept small.
+            let mut gradient = x.tr_mul(&off) + &model.weights;
+            gradient[columns] -= model.weights[columns];
+            let mut weighted = x.clone();
+            weighted.row_iter_mut().zip(probabilities.iter()).for_each(|(mut row, p)| row *= p * (1.0 - p));
+            let mut hessian = x.tr_mul(&weighted);
+            (0..columns).for_each(|i| hessian[(i, i)] += 1.0);
+            // Keeps the constant's own from vanishing where every film is told apart with certainty.
+            hessian[(columns, columns)] += 1e-9;
+            let step = hessian.cholesky().map(|solver| solver.solve(&gradient)).ok_or_else(|| Error::Dataset {
+                reason: "the source cannot be fitted to the features; are they finite?".into(),
+            })?;
+            model.weights -= &step;
+            if step.amax() < 1e-10 {
+                break;
+            }
+        }
+        Ok(model)
+    }
+
+    /// How much more likely each row is positive than not, in logarithms: positive above 0.
+    pub fn logits(&self, rows: &[f32]) -> Vec<f32> {
+        rows.chunks_exact(self.mean.len())
+            .map(|row| self.row(row).zip(self.weights.iter()).map(|(x, w)| x * w).sum::<f64>() as f32)
+            .collect()
+    }
+
+    fn row<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
+        let standardised = row.iter().zip(&self.mean).zip(&self.scale).map(|((v, m), s)| (f64::from(*v) - m) * s);
+        standardised.chain([1.0])
+    }
+}
+
+/// Films with what was read from each of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// What is known of them.
+    pub films: Known<'a>,
+    /// The network's features, `[n, f]`.
+    pub features: &'a [f32],
+    /// Their 8×8 pixels, `[n, 64]`.
+    pub pixels: &'a [f32],
+}
+
+/// Each two sources of each class that have enough films, told apart by what was fitted on `fit` and measured on `test`.
+///
+/// # Errors
+/// Those of [`Logistic::fit`].
+pub fn probes(fit: Rows<'_>, test: Rows<'_>) -> Result<Vec<Probe>> {
+    let (Some(fit_sources), Some(test_sources)) = (fit.films.sources, test.films.sources) else {
+        return Ok(Vec::new());
+    };
+    let mut names: Vec<&String> = test_sources.iter().collect();
+    names.sort();
+    names.dedup();
+    let test_groups = units(test.films.groups, test.films.labels.len());
+    let mut found = Vec::new();
+    for (class, name) in test.films.classes.iter().enumerate() {
+        for (a, b) in (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b))) {
+            let pick = |sources: &[String], labels: &[usize]| -> Vec<usize> {
+                let of_pair = |i: &usize| labels[*i] == class && [names[a], names[b]].contains(&&sources[*i]);
+                (0..labels.len()).filter(of_pair).collect()
+            };
+            let sides = |films: &[usize], sources: &[String]| -> Vec<bool> {
+                films.iter().map(|&i| sources[i] == *names[a]).collect()
+            };
+            let enough = |sides: &[bool]| {
+                let of_a = sides.iter().filter(|&&side| side).count();
+                of_a.min(sides.len() - of_a) >= FEWEST
+            };
+            let (fit_films, test_films) = (pick(fit_sources, fit.films.labels), pick(test_sources, test.films.labels));
+            let (fit_sides, test_sides) = (sides(&fit_films, fit_sources), sides(&test_films, test_sources));
+            if !enough(&fit_sides) || !enough(&test_sides) {
+                continue;
+            }
+            let logits = |fit_rows: &[f32], test_rows: &[f32]| -> Result<Vec<f32>> {
+                let of = |rows: &[f32], all: usize, films: &[usize]| -> Vec<f32> {
+                    let width = rows.len() / all;
+                    films.iter().flat_map(|&i| rows[i * width..(i + 1) * width].to_vec()).collect()
+                };
+                let fitted = Logistic::fit(&of(fit_rows, fit.films.labels.len(), &fit_films), &fit_sides)?;
+                Ok(fitted.logits(&of(test_rows, test.films.labels.len(), &test_films)))
+            };
+            let from_features = logits(fit.features, test.features)?;
+            let from_pixels = logits(fit.pixels, test.pixels)?;
+            let correct: Vec<bool> =
+                from_features.iter().zip(&test_sides).map(|(z, side)| (*z > 0.0) == *side).collect();
+            let of_side: Vec<usize> = test_sides.iter().map(|&side| usize::from(side)).collect();
+            let groups: Vec<String> = test_films.iter().map(|&i| test_groups[i].clone()).collect();
+            found.push(Probe {
+                class: name.clone(),
+                sources: [names[a], names[b]].map(String::clone),
+                fitted_on: fit_films.len(),
+                films: test_films.len(),
+                auroc: auroc(&from_features, &test_sides).expect("films of both"),
+                auroc_interval: auroc_interval(&from_features, &test_sides, &groups),
+                balanced_accuracy: balanced_accuracy(&correct, &of_side, 2, &vec![1; correct.len()]).expect("films"),
+                auroc_of_pixels: auroc(&from_pixels, &test_sides).expect("films of both"),
+            });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> (Vec<f32>, Vec<bool>) {
+        let value = |i: usize, j: usize| {
+            ((i * 37 + j * 11) % 23) as f64 / 23.0 + if j == 1 { 0.3 * ((i * 7) % 5) as f64 } else { 0.0 }
+        };
+        let rows = (0..60).flat_map(|i| (0..3).map(move |j| value(i, j) as f32)).collect();
+        (rows, (0..60).map(|i| (i * 13 + (i * 37) % 23) % 29 > 14).collect())
+    }
+
+    /// scikit-learn 1.9.1, `LogisticRegression(C=1, solver="newton-cholesky", tol=1e-12)` on `StandardScaler`'s columns:
+    /// `decision_function` of the first six rows.
+    #[test]
+    fn logits_are_scikit_learns() {
+        let (rows, positives) = rows();
+        let found = Logistic::fit(&rows, &positives).unwrap().logits(&rows);
+        let expected = [-0.463999326, 0.008231512, -0.339424314, 0.017630167, -0.330025658, 0.102361559];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_tells_the_sides_apart_has_finite_weights_and_a_constant_one_none() {
+        let rows: Vec<f32> = (0..40).flat_map(|i| [if i < 20 { 0.0 } else { 1.0 }, 7.0]).collect();
+        let sides: Vec<bool> = (0..40).map(|i| i >= 20).collect();
+        let model = Logistic::fit(&rows, &sides).unwrap();
+        let logits = model.logits(&rows);
+        assert!(logits.iter().zip(&sides).all(|(z, side)| (*z > 0.0) == *side && z.abs() < 10.0));
+        assert_eq!(model.weights[1], 0.0);
+    }
+
+    /// Features of which the first says the source, pixels that say nothing; only class 0 has two sources.
+    #[test]
+    fn the_source_is_read_where_a_class_has_two() {
+        let classes = ["a".to_owned(), "b".to_owned()];
+        let n = 120;
+        let labels: Vec<usize> = (0..n).map(|i| usize::from(i % 3 == 0)).collect();
+        let sources: Vec<String> = (0..n).map(|i| if i % 3 == 1 { "x" } else { "y" }.to_owned()).collect();
+        let features: Vec<f32> = (0..n).flat_map(|i| [if i % 3 == 1 { 1.0 } else { 0.0 }, (i % 7) as f32]).collect();
+        let pixels = vec![0.5; 64 * n];
+        let films = Known { classes: &classes, labels: &labels, sources: Some(&sources), groups: None };
+        let rows = Rows { films, features: &features, pixels: &pixels };
+        let found = probes(rows, rows).unwrap();
+        let [probe] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((probe.class.as_str(), probe.sources.each_ref().map(String::as_str)), ("a", ["x", "y"]));
+        assert_eq!((probe.films, probe.auroc, probe.balanced_accuracy, probe.auroc_of_pixels), (80, 1.0, 1.0, 0.5));
+        let unknown = Rows { films: Known { sources: None, ..films }, ..rows };
+        assert_eq!(probes(unknown, rows).unwrap(), []);
+    }
+}
