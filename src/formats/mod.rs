@@ -1,4 +1,5 @@
-//! A model as files: `model.json` (the card) and `weights.safetensors`, and nothing else.
+//! A model as files: `model.json` (the card) and `weights.safetensors`, and nothing else. Beside them the weights that
+//! others publish, in their own formats, for a training to start from.
 //!
 //! What comes out of here has been checked: a [`ModelCard`] holds values that make sense, weights are the ones the card
 //! describes, and every tensor is finite. Whether they fit the architecture is for the network to say, as it
@@ -11,7 +12,23 @@ pub mod about;
 pub mod card;
 #[cfg(feature = "cli")]
 pub mod folder;
+#[cfg(feature = "cli")]
+mod pickle;
+#[cfg(feature = "cli")]
+pub mod pytorch;
 pub mod weights;
 
 pub use card::{Encoding, MetricsEntry, ModelCard, WeightsInfo};
 pub use weights::{Storage, Weight, read_weights, write_weights};
+
+/// The weights in a file that others published: safetensors, or PyTorch's `.pth` and `.pt`, whichever the content is.
+///
+/// Tensors of whole numbers are left out, see [`pytorch::read_state_dict`].
+///
+/// # Errors
+/// Those of [`read_weights`] and [`pytorch::read_state_dict`].
+#[cfg(feature = "cli")]
+pub fn read_published(bytes: &[u8]) -> crate::error::Result<crate::nn::Weights> {
+    // A safetensors file is led by the length of its header, eight bytes, and that is JSON.
+    if bytes.get(8) == Some(&b'{') { weights::read_floats(bytes) } else { pytorch::read_state_dict(bytes) }
+}

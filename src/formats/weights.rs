@@ -55,24 +55,40 @@ pub struct Weight {
 /// missing or make no sense, for an empty tensor, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
 /// than the tensor has rows.
 pub fn read_weights(safetensors: &[u8]) -> Result<Weights> {
+    read(safetensors, |_| false)
+}
+
+/// Like [`read_weights`], but without the tensors of whole numbers, which that refuses.
+#[cfg(feature = "cli")]
+pub(super) fn read_floats(safetensors: &[u8]) -> Result<Weights> {
+    read(safetensors, |dtype| dtype == Dtype::I64)
+}
+
+/// The tensors but those of a type that is `left_out`.
+fn read(safetensors: &[u8], left_out: impl Fn(Dtype) -> bool) -> Result<Weights> {
     let file = SafeTensors::deserialize(safetensors).map_err(|error| invalid(error.to_string()))?;
     let views: HashMap<&str, TensorView> = file.iter().collect();
     let mut tensors = BTreeMap::new();
     for (&name, view) in &views {
-        if is_scale(name, &views) {
+        if is_scale(name, &views) || left_out(view.dtype()) {
             continue;
         }
-        // No layer has an empty weight, and a product over nothing would be a network that ignores its input.
-        if view.data().is_empty() {
-            return Err(invalid(format!("tensor `{name}` of shape {:?} is empty", view.shape())));
-        }
-        let values = read_tensor(name, view, &views)?;
-        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-            return Err(invalid(format!("tensor `{name}` holds {} at {position}", values[position])));
-        }
-        tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), values });
+        let values = if view.data().is_empty() { Vec::new() } else { read_tensor(name, view, &views)? };
+        tensors.insert(name.to_owned(), checked(name, view.shape().to_vec(), values)?);
     }
     Ok(Weights(tensors))
+}
+
+/// The tensor, where it holds something, and only finite numbers.
+pub(super) fn checked(name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<Tensor> {
+    // No layer has an empty weight, and a product over nothing would be a network that ignores its input.
+    if values.is_empty() {
+        return Err(invalid(format!("tensor `{name}` of shape {shape:?} is empty")));
+    }
+    if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+        return Err(invalid(format!("tensor `{name}` holds {} at {position}", values[position])));
+    }
+    Ok(Tensor { shape, values })
 }
 
 /// Whether `name` is the scale of an eight-bit tensor. A layer may well call a parameter of its own `scale`.
@@ -166,7 +182,7 @@ fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn invalid(reason: String) -> Error {
+pub(super) fn invalid(reason: String) -> Error {
     Error::Weights { reason }
 }
 

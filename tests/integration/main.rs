@@ -16,4 +16,5 @@ mod formats;
 mod formula;
 mod gradient_check;
 mod initialisation;
+mod pytorch_files;
 mod pytorch_parity;
