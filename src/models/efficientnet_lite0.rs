@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::nn::{Activation, Graph, Value};
 
 /// Expansion, channels, blocks, first stride and kernel of each stage.
-const STAGES: [[usize; 5]; 7] = [
+pub(super) const STAGES: [[usize; 5]; 7] = [
     [1, 16, 1, 1, 3],
     [6, 24, 2, 2, 3],
     [6, 40, 2, 2, 5],
@@ -61,8 +61,17 @@ fn body(net: &mut Graph, stages: &[[usize; 5]]) -> Result<Value> {
     let image = net.image();
     let mut x = convolution(net, &pair("conv_stem", "bn1"), image, [STEM, 3, 2], Activation::Relu6)?;
     let mut channels = STEM;
-    for (stage, &[expansion, filters, blocks, first, kernel]) in stages.iter().enumerate() {
-        for block in 0..blocks {
+    for (block, names) in blocks(stages) {
+        x = inverted_residual(net, &names, (x, channels), block)?;
+        channels = block.filters;
+    }
+    Ok(x)
+}
+
+/// The blocks of `stages` in their order, with the names of the layers of each.
+pub(super) fn blocks(stages: &[[usize; 5]]) -> impl Iterator<Item = (Block, [Names; 3])> {
+    stages.iter().enumerate().flat_map(|(stage, &[expansion, filters, blocks, first, kernel])| {
+        (0..blocks).map(move |block| {
             let part =
                 |conv: &str, norm: &str| -> Names { [conv, norm].map(|part| format!("blocks.{stage}.{block}.{part}")) };
             // Without a widening convolution the narrowing one is called what that would be, and normalisations count
@@ -73,11 +82,9 @@ fn body(net: &mut Graph, stages: &[[usize; 5]]) -> Result<Value> {
                 [part("", ""), part("conv_dw", "bn1"), part("conv_pw", "bn2")]
             };
             let stride = if block == 0 { first } else { 1 };
-            x = inverted_residual(net, &names, (x, channels), Block { expansion, filters, kernel, stride })?;
-            channels = filters;
-        }
-    }
-    Ok(x)
+            (Block { expansion, filters, kernel, stride }, names)
+        })
+    })
 }
 
 /// Mean over the image and the layer of classes.

@@ -1,6 +1,10 @@
 //! The networks, one file each, and the list of them.
 
 mod efficientnet_lite0;
+#[cfg(feature = "cli")]
+mod efficientnet_pytorch;
+#[cfg(feature = "cli")]
+mod initial;
 mod inverted_residual;
 mod mobilenet_v2;
 mod normalised;
@@ -12,6 +16,8 @@ use crate::nn::Graph;
 use crate::preprocess::{Contrast, Preprocess};
 
 pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_slim};
+#[cfg(feature = "cli")]
+pub use initial::read_initial;
 pub use mobilenet_v2::mobilenet_v2;
 pub use resnet50::resnet50;
 pub use scratch_cnn::{SIDE as SCRATCH_CNN_SIDE, scratch_cnn, up_to_dense1};

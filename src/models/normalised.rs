@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::nn::{Activation, Conv2d, Graph, Norm, Value};
 
 /// What torchvision and timm add to a variance.
-const EPSILON: f32 = 1e-5;
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// A convolution's name and that of its normalisation.
 pub(super) type Names = [String; 2];
