@@ -5,20 +5,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/tools.sh
 source scripts/tools.sh
 
-# The wasm modules: the variants of the one that judges films, of which www/src/wasm.ts downloads one, and the decoders that
-# it adds for films in rarer formats, small rather than fast. For each: name, which is its folder under www/src/pkg;
-# cargo features; then any rustc flags on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the
-# standard library is built here too: the one that Rust ships has no atomics.
+# The wasm modules: the variants of the one that judges films, of which www/src/modules.ts downloads one; the same variants
+# with the bindings for training, downloaded where somebody trains; and the decoders that are added for films in rarer
+# formats, small rather than fast. For each: name, which is its folder under www/src/pkg; cargo features; then any rustc
+# flags on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the standard library is built here
+# too: the one that Rust ships has no atomics.
 #
 # Shared memory has to name its largest size: 2 GiB, reserved, not used, and more than twice what training may take. The
 # `export`s are what wasm-bindgen sets up each thread's own variables with.
+RELAXED="-Ctarget-feature=+relaxed-simd"
+THREADS="-Ctarget-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals
+  -Clink-arg=--shared-memory -Clink-arg=--import-memory -Clink-arg=--max-memory=2147483648
+  -Clink-arg=--export=__wasm_init_tls -Clink-arg=--export=__tls_size
+  -Clink-arg=--export=__tls_align -Clink-arg=--export=__tls_base"
 WASM_VARIANTS=(
   "simd128 web"
-  "relaxed-simd web -Ctarget-feature=+relaxed-simd"
-  "threads threads -Ctarget-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals
-    -Clink-arg=--shared-memory -Clink-arg=--import-memory -Clink-arg=--max-memory=2147483648
-    -Clink-arg=--export=__wasm_init_tls -Clink-arg=--export=__tls_size
-    -Clink-arg=--export=__tls_align -Clink-arg=--export=__tls_base"
+  "relaxed-simd web $RELAXED"
+  "threads threads $THREADS"
+  "training-simd128 training"
+  "training-relaxed-simd training $RELAXED"
+  "training-threads training,threads $THREADS"
   "decoders decoders -Copt-level=s"
 )
 
@@ -73,8 +79,8 @@ unless_unchanged() {
 
 # --- WebAssembly --------------------------------------------------------------------------------------------------
 
-# wasm_cargo VARIANT COMMAND ARGUMENT...: cargo for one variant, in a target folder of its own: in a common one the
-# variants, and the native build, would rebuild each other.
+# wasm_cargo VARIANT COMMAND ARGUMENT...: cargo for one variant, in a target folder that only those with the same flags
+# share: in a common one the variants, and the native build, would rebuild each other.
 wasm_cargo() {
   local name features flags flag config=()
   read -r -d '' name features flags <<<"$1" || true
@@ -83,17 +89,20 @@ wasm_cargo() {
   for flag in $flags; do config+=("'$flag'"); done
   # A RUSTFLAGS in the environment, meant for native code, would replace the flags in .cargo/config.toml; --config adds.
   env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS "${WASM_CARGO[@]}" "$subcommand" --locked \
-    --target "$WASM_TARGET" --target-dir "target/wasm/$name" --no-default-features --features "$features" \
+    --target "$WASM_TARGET" --target-dir "$(wasm_target "$name")" --no-default-features --features "$features" \
     --config "target.$WASM_TARGET.rustflags=[$(IFS=, && printf '%s' "${config[*]-}")]" \
     ${WASM_STD[@]+"${WASM_STD[@]}"} "$@"
 }
+
+wasm_target() { printf 'target/wasm/%s' "${1#training-}"; }
 
 # Builds one variant and binds it into www/src/pkg.
 build_variant() {
   local name=${1%% *}
   say "wasm module: $name"
   wasm_cargo "$1" build --lib --profile wasm
-  local module=target/wasm/$name/$WASM_TARGET/wasm/roentgen.wasm
+  local module
+  module=$(wasm_target "$name")/$WASM_TARGET/wasm/roentgen.wasm
   local bound=www/src/pkg/$name
   unless_unchanged "bindings-$name" "$module" Cargo.lock www/package-lock.json "$bound" \
     -- bind "$1" "$module" "$bound"
@@ -157,7 +166,7 @@ test_rust() { cargo test --locked --release -- --show-output; }
 
 # Under node, for each variant: the library's tests that are marked for wasm, every kernel against its reference among
 # them, and the file of tests made for it; those of threads in a pool of several. In the module's own profile: what users
-# get is tested, and its dependencies are there already.
+# get is tested, and its dependencies are there already. A variant that trains has all that is in the one that does not.
 test_wasm() {
   local variant tests
   # Commas between them, which is how wasm-bindgen's runner takes them.
@@ -165,10 +174,14 @@ test_wasm() {
   # Node 20 has relaxed simd in its final form, behind a flag that later ones do not know.
   if ! node_has relaxedSimd; then NODE_ARGS+=,--experimental-wasm-relaxed-simd; fi
   for variant in "${WASM_VARIANTS[@]}"; do
-    say "variant: ${variant%% *}"
     tests=(--test wasm)
-    # The decoders' module has none of what the library's marked tests are about.
-    if [ "${variant%% *}" != decoders ]; then tests+=(--lib); fi
+    case ${variant%% *} in
+      training-*) tests+=(--lib) ;;
+      # It has none of what the library's marked tests are about.
+      decoders) ;;
+      *) continue ;;
+    esac
+    say "variant: ${variant%% *}"
     wasm_cargo "$variant" test --profile wasm "${tests[@]}" \
       --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
   done

@@ -1,6 +1,6 @@
 // Lists what the page of the built site downloads (every .html, .css, .js and .wasm), raw and as a web server with Brotli
-// would send it, and fails when what one visitor needs for a prediction is over the budget in www/size-budget.json. Of the
-// module's variants that is one: the largest counts. What is downloaded only when something first asks for it is listed
+// would send it, and fails when what one visitor needs for a prediction is over the budget in www/size-budget.json. Of a
+// module's variants that is one: the largest counts. What is downloaded only when something first asks for it is summed
 // apart. Models are left out: they are downloaded by choice, and each card states its own size.
 //
 //   node scripts/size-budget.mjs dist
@@ -9,8 +9,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 
-/** Modules that few visits need, with what asks for them. */
-const LATER = new Map([['decoders', 'when a film comes in another format than PNG or JPEG']]);
+/** What few visits need, scripts and modules, with what asks for it. */
+const LATER = [
+  { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG' },
+  { name: 'training', files: /^assets.(train-|uPlot|roentgen-training-)/, when: 'when the tab that trains is opened' },
+];
 
 const root = process.argv[2];
 const budget = JSON.parse(readFileSync(new URL('../www/size-budget.json', import.meta.url), 'utf8')).brotli_bytes;
@@ -25,31 +28,43 @@ for (const kind of ['.html', '.css', '.js', '.wasm']) {
 
 // A module and the JavaScript around it, named as build.sh names them: assets/roentgen-MODULE[_bg]-HASH.
 // A hash is eight characters, dashes among them.
-const modules = new Map(
-  files.filter((name) => name.endsWith('.wasm')).map((name) => [/roentgen-(.+)_bg-.{8}\.wasm$/.exec(name)?.[1], 0]),
-);
-if (modules.has(undefined)) throw new Error('a .wasm that build.sh did not name: who downloads it?');
+const isVariant = (name) => /roentgen-.+_bg-.{8}\.wasm$/.test(name);
 const moduleOf = (name) => /roentgen-(.+?)(?:_bg)?-.{8}\.(?:wasm|js)$/.exec(name)?.[1];
+const unnamed = files.find((name) => name.endsWith('.wasm') && !isVariant(name));
+if (unnamed !== undefined) throw new Error(`${unnamed} has no name of build.sh's: who downloads it?`);
+const variants = new Set(files.filter(isVariant).map(moduleOf));
 
 const row = (raw, brotli, name) => console.log(`${String(raw).padStart(10)} ${String(brotli).padStart(10)}  ${name}`);
 row('raw', 'brotli', 'bytes');
-let always = 0;
+const compressed = new Map();
 for (const name of files) {
   const bytes = readFileSync(join(root, name));
   // Quality 11 is what zlib's default is, and what static hosts that compress ahead of time use.
-  const compressed = brotliCompressSync(bytes).length;
-  row(bytes.length, compressed, name);
-  const module = moduleOf(name);
-  if (modules.has(module)) modules.set(module, modules.get(module) + compressed);
-  else always += compressed;
+  compressed.set(name, brotliCompressSync(bytes).length);
+  row(bytes.length, compressed.get(name), name);
 }
-for (const [name, when] of LATER) {
-  if (!modules.has(name)) throw new Error(`there is no module ${name}: take it out of this list`);
-  row('', modules.get(name), `${name}, ${when}`);
-  modules.delete(name);
+
+/** Bytes of all of `names`, with one variant of the module among them, the largest. */
+function sum(names) {
+  const modules = new Map();
+  let bytes = 0;
+  for (const name of names) {
+    const module = moduleOf(name);
+    if (variants.has(module)) modules.set(module, (modules.get(module) ?? 0) + compressed.get(name));
+    else bytes += compressed.get(name);
+  }
+  const [largest, most] = [...modules].reduce((one, other) => (other[1] > one[1] ? other : one));
+  return { bytes: bytes + most, largest };
 }
-const [largest, bytes] = [...modules].reduce((one, other) => (other[1] > one[1] ? other : one));
-const total = always + bytes;
+
+let rest = files;
+for (const { name, files: pattern, when } of LATER) {
+  const later = rest.filter((name) => pattern.test(name));
+  if (!later.some(isVariant)) throw new Error(`there is no module for ${name}: take it out of this list`);
+  row('', sum(later).bytes, `${name}, ${when}`);
+  rest = rest.filter((name) => !later.includes(name));
+}
+const { bytes: total, largest } = sum(rest);
 row('', total, `with ${largest}, the largest variant, of ${budget} (${Math.round((100 * total) / budget)} % of the budget)`);
 if (!(total <= budget)) {
   console.error(`error: ${total - budget} bytes over the budget: make it smaller, or raise www/size-budget.json with a reason`);

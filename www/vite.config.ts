@@ -76,7 +76,11 @@ function site(): UserConfig {
         input: { index: resolve(here, 'index.html'), roentgen: resolve(here, 'src/define.ts') },
         // The page's script takes what it shares with roentgen.js from there: one file, one copy of everything.
         preserveEntrySignatures: 'allow-extension',
-        output: { entryFileNames: ({ name }) => (name === 'roentgen' ? 'roentgen.js' : 'assets/[name]-[hash].js') },
+        output: {
+          entryFileNames: ({ name }) => (name === 'roentgen' ? 'roentgen.js' : 'assets/[name]-[hash].js'),
+          // By name scripts/size-budget.mjs tells what is for the tab that trains. fflate's own file is called `browser`.
+          chunkFileNames: ({ name }) => `assets/${name === 'browser' ? 'train-zip' : name}-[hash].js`,
+        },
       },
     },
   };
@@ -103,6 +107,6 @@ export default defineConfig(({ mode }) => ({
   root: here,
   // Relative to whatever folder of whatever host the files end up in.
   base: './',
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/worker-[hash].js' } } },
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name]-[hash].js' } } },
   ...(mode === 'package' ? npmPackage() : site()),
 }));

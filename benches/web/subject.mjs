@@ -24,10 +24,12 @@ const PARTS = { kernel: 'weight', bias: 'bias' };
 let worker;
 let runtime;
 let method = 'scores';
+/** What the scratch CNN was opened with, until it is trained. */
+let given;
 
 /** Starts the worker with the variant asked for, and builds the network in it. */
 export async function init({ variant = 'simd128', threads = 1, int8 = false, model = 'seed', modelUrl, weights }) {
-  worker = new Worker(new URL('./worker.mjs', import.meta.url), { type: 'module' });
+  start();
   const settings = { variant, threads, int8 };
   if (model !== 'seed') {
     const onnx = new Uint8Array(await (await fetch(modelUrl)).arrayBuffer());
@@ -35,11 +37,12 @@ export async function init({ variant = 'simd128', threads = 1, int8 = false, mod
     method = 'logits';
     return;
   }
-  const given = weights(weightLayout);
+  const values = weights(weightLayout);
   const parts = Object.entries(PARTS);
-  const tensors = LAYERS.flatMap((layer) => parts.map(([theirs, ours]) => [`${layer}.${ours}`, given[`${layer}_${theirs}`]]));
+  const tensors = LAYERS.flatMap((layer) => parts.map(([theirs, ours]) => [`${layer}.${ours}`, values[`${layer}_${theirs}`]]));
   const file = safetensors(tensors);
-  runtime = await call('open', [{ ...settings, architecture: 'scratch-cnn', classes: 2, file }], [file.buffer]);
+  given = { ...settings, architecture: 'scratch-cnn', classes: 2, file };
+  runtime = await call('open', [given]);
 }
 
 /** Images `[n, 3, 128, 128]` to probabilities `[n, 2]`, or for the other networks `[n, 3, 224, 224]` to logits. */
@@ -47,14 +50,25 @@ export function predict(images) {
   return call(method, [images]);
 }
 
-/** One step on images and one-hot targets; the loss before it. */
-export function trainStep(images, targets) {
-  return call('trainStep', [images, targets, LEARNING_RATE]);
+/** One step on images and one-hot targets; the loss before it. The first puts the module that trains in the other's place. */
+export async function trainStep(images, targets) {
+  if (given !== undefined) {
+    worker.terminate();
+    start();
+    const opening = { ...given, learningRate: LEARNING_RATE };
+    given = undefined;
+    runtime = await call('open', [opening], [opening.file.buffer]);
+  }
+  return call('trainStep', [images, targets]);
 }
 
 /** What runs, once it does. */
 export function info() {
   return { ...runtime, isolated: crossOriginIsolated };
+}
+
+function start() {
+  worker = new Worker(new URL('./worker.mjs', import.meta.url), { type: 'module' });
 }
 
 /** One call at a time: the bench waits for each. */

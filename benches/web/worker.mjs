@@ -4,15 +4,13 @@ import { layers, named } from './onnx.mjs';
 import { safetensors } from './safetensors.mjs';
 
 let core;
-/** What the weights are, until training takes them. */
-let start;
 let network;
 let trainer;
 
 const methods = {
-  /** Builds the network from a safetensors or ONNX file; returns what it runs on. */
-  async open({ variant, threads, int8, architecture, classes, file, onnx }) {
-    const folder = new URL(`./pkg/${variant}/`, import.meta.url);
+  /** Builds the network from a safetensors or ONNX file, with `learningRate` one to train; returns what it runs on. */
+  async open({ variant, threads, int8, architecture, classes, file, onnx, learningRate }) {
+    const folder = new URL(`./pkg/${learningRate === undefined ? '' : 'training-'}${variant}/`, import.meta.url);
     const bindings = new URL('roentgen.js', folder).href;
     const [loaded, module] = await Promise.all([
       import(bindings),
@@ -30,8 +28,11 @@ const methods = {
     if (onnx !== undefined) {
       const parameters = JSON.parse(core.Network.parameters(architecture, classes));
       network = new core.Network(architecture, classes, safetensors(named(layers(onnx), parameters)), int8);
+    } else if (learningRate !== undefined) {
+      const names = Array.from({ length: classes }, (_, i) => String(i));
+      const config = { ...JSON.parse(core.Trainer.recipe(architecture, names)), learning_rate: learningRate };
+      trainer = new core.Trainer(JSON.stringify(config), file);
     } else {
-      start = { architecture, classes, file };
       network = new core.Network(architecture, classes, file, int8);
     }
     return { variant, threads: core.threadCount?.() ?? 1 };
@@ -41,17 +42,7 @@ const methods = {
 
   logits: (images) => network.logits(images),
 
-  /** The first step builds the network to train, from the weights that were given, in the other one's place. */
-  trainStep(images, targets, learningRate) {
-    if (trainer === undefined) {
-      network.free();
-      const classes = Array.from({ length: start.classes }, (_, i) => String(i));
-      const config = { ...JSON.parse(core.Trainer.recipe(start.architecture, classes)), learning_rate: learningRate };
-      trainer = new core.Trainer(JSON.stringify(config), start.file);
-      start = undefined;
-    }
-    return trainer.step(images, targets);
-  },
+  trainStep: (images, targets) => trainer.step(images, targets),
 };
 
 onmessage = async ({ data: { method, args } }) => {

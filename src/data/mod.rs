@@ -4,16 +4,16 @@
 //! them once, [`Loader`] draws augmented batches. Same folders, same seed, same step: same batch, on any number of
 //! threads. A page, which has no folders to open, hands its films to a [`Collection`] instead. What a batch is used for is left to the trainer.
 
-#[cfg(any(feature = "cli", feature = "web"))]
+#[cfg(any(feature = "cli", feature = "training"))]
 mod collection;
 mod dataset;
 mod either;
 #[cfg(feature = "cli")]
 mod folder;
 mod loader;
-#[cfg(any(feature = "cli", feature = "web"))]
+#[cfg(any(feature = "cli", feature = "training"))]
 mod manifest;
-#[cfg(any(feature = "cli", feature = "web"))]
+#[cfg(any(feature = "cli", feature = "training"))]
 mod split;
 mod survey;
 
@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-#[cfg(any(feature = "cli", feature = "web"))]
+#[cfg(any(feature = "cli", feature = "training"))]
 pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
 pub use either::Either;

@@ -5,7 +5,8 @@
 //! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
 //!
 //! What is compiled depends on the module: [`classifier`] is in each variant of the one that every visitor downloads,
-//! [`decoders`] is the one that comes with the first film in another format than PNG or JPEG.
+//! [`training`] in those of the one that takes its place in the worker that trains, [`decoders`] is the one that comes
+//! with the first film in another format than PNG or JPEG.
 
 #[cfg(feature = "web")]
 pub mod classifier;
@@ -13,7 +14,7 @@ pub mod classifier;
 pub mod decoders;
 #[cfg(feature = "threads")]
 pub mod threads;
-#[cfg(feature = "web")]
+#[cfg(feature = "training")]
 pub mod training;
 
 use js_sys::{JsString, Reflect};

@@ -3,6 +3,7 @@
  * same memory. Both ends are in this file: {@link Pool} in the worker that starts them, {@link serve} in each of them.
  */
 
+import type { Bindings, Build, Threaded } from './modules';
 import { startWorker } from './start-worker';
 
 /** What a thread is started with. */
@@ -80,13 +81,13 @@ export function isThread(): boolean {
 }
 
 /**
- * Makes this worker a thread as soon as it is given its share.
+ * Makes this worker a thread of `build` as soon as it is given its share.
  *
  * A trap here would leave whoever waits for this thread waiting for ever, and deaf to messages: the page, which listens
  * on a channel with the name of its worker, is told instead, and ends them all.
  */
-export function serve(): void {
-  const core = import('./pkg/threads/roentgen-threads.js');
+export function serve(build: Build<Bindings & Threaded>): void {
+  const core = build.bindings();
   // Reported when it is waited for, below.
   core.catch(() => {});
   self.addEventListener(

@@ -7,11 +7,12 @@ import * as Comlink from 'comlink';
 import type { Failure } from './errors';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
+import { TRAINING, type TrainingCore, type TrainingRun, type TrainingSet } from './modules';
 import { isThread, serve } from './pool';
 import { Store, whyNotKept } from './train-store';
 import type { Augment, DataReport, EpochRecord, EpochReport, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
 import type { ModelFiles, RunOptions } from './types';
-import { decodedFilm, openCore, openDecoders, type Core, type TrainingRun, type TrainingSet } from './wasm';
+import { decodedFilm, openCore, openDecoders } from './wasm';
 
 /** A file with its path below what was dropped. */
 export interface PathFile {
@@ -41,7 +42,7 @@ interface Films {
 /** Of every model that is made here; whoever publishes one names it. */
 const MODEL_ID = 'my-model';
 
-let core: Core;
+let core: TrainingCore;
 let settings: Settings;
 let films: Films;
 let store: Store | undefined;
@@ -56,7 +57,7 @@ const engine = {
   open(job: number, architecture: string, options: RunOptions, keep: string | undefined): Promise<Outcome<TrainerOpened>> {
     return run(job, async (signal) => {
       if (keep !== undefined) await hold(keep);
-      const opened = await openCore(new URL(import.meta.url), options, signal);
+      const opened = await openCore(TRAINING, new URL(import.meta.url), options, signal);
       core = opened.core;
       settings = JSON.parse(core.Trainer.recipe(architecture, [])) as Settings;
       films = noFilms();
@@ -423,5 +424,5 @@ function turn(): Promise<void> {
   });
 }
 
-if (isThread()) serve();
+if (isThread()) serve(TRAINING.threads);
 else Comlink.expose(engine);

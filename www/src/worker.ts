@@ -9,9 +9,10 @@ import type { Failure } from './errors';
 import { download, get } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
+import { JUDGING, type Classifier, type Core, type Film as DecodedFilm } from './modules';
 import { isThread, serve } from './pool';
 import type { Classification, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
-import { decodedFilm, openCore, openDecoders, type Classifier, type Core, type DecodedFilm } from './wasm';
+import { decodedFilm, openCore, openDecoders } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -36,7 +37,7 @@ const engine = {
     onProgress: (progress: Progress) => void,
   ): Promise<Outcome<Opened>> {
     return run(job, async (signal) => {
-      const running = openCore(new URL(import.meta.url), options, signal);
+      const running = openCore(JUDGING, new URL(import.meta.url), options, signal);
       core = running.then(({ core }) => core);
       const opened = openModel(core, model, signal, onProgress);
       classifier = opened.then(({ classifier }) => classifier);
@@ -144,5 +145,5 @@ function whenOpen<T>(opening: Promise<T> | undefined, signal: AbortSignal): Prom
   });
 }
 
-if (isThread()) serve();
+if (isThread()) serve(JUDGING.threads);
 else Comlink.expose(engine);
