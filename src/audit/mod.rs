@@ -162,7 +162,7 @@ mod tests {
         let sources = vec!["x".to_owned(); n];
         // Every film of a has 0.8 for a, every film of b 0.6 but for half of them, which have 0.9.
         let of_a = |i: usize| {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 0.8
             } else if i % 4 == 1 {
                 0.6

@@ -130,7 +130,10 @@ impl<'a> Machine<'a> {
         let value = match opcode {
             // PROTO, MARK, BINPUT, LONG_BINPUT
             0x80 => return protocol(bytes.array()?),
-            b'(' => return Ok(self.marks.push(self.stack.len())),
+            b'(' => {
+                self.marks.push(self.stack.len());
+                return Ok(());
+            }
             b'q' => return self.remember(u32::from(bytes.array::<1>()?[0])),
             b'r' => return self.remember(u32::from_le_bytes(bytes.array()?)),
             // APPEND, APPENDS, SETITEM, SETITEMS, BUILD

@@ -77,8 +77,8 @@ pub struct Args {
     /// Largest share of the side that a border of one grey covers at each edge of training images
     #[arg(long, default_value_t = 0.0)]
     frame: f32,
-    /// Start from the weights in FILE (.safetensors) instead of random ones; the last layer starts anew where its
-    /// classes are others
+    /// Start from the weights in FILE (.safetensors, or PyTorch's .pth) instead of random ones; the last layer starts
+    /// anew where its classes are others
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// Layers that stay as they start: `none`, `backbone` for all but the last, or names of layers such as

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use roentgen::data::{self, Dataset, Either, FolderOptions, Loader, Sample};
 use roentgen::error::{Error, Result};
-use roentgen::formats::{Encoding, folder, read_weights};
-use roentgen::models::Architecture;
+use roentgen::formats::{Encoding, folder};
+use roentgen::models::{Architecture, read_initial};
 use roentgen::nn::Weights;
 use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
 
@@ -98,8 +98,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The weights of `file` for the network of `config`.
 fn initial(file: &Path, config: &TrainConfig) -> Result<Weights> {
     let bytes = fs::read(file).map_err(|source| Error::Io { path: file.into(), source })?;
-    let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
-    let (weights, fresh) = initial_weights(&graph, read_weights(&bytes)?, config.seed)?;
+    let architecture = Architecture::from_name(&config.architecture)?;
+    let graph = architecture.graph(config.classes.len());
+    let (weights, fresh) = initial_weights(&graph, read_initial(&bytes, architecture)?, config.seed)?;
     eprintln!("starting from {} of {} tensors in {}", weights.0.len() - fresh.len(), weights.0.len(), file.display());
     if !fresh.is_empty() {
         eprintln!("starting anew: {}", fresh.join(", "));
