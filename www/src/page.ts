@@ -1,10 +1,13 @@
 /** The page around the element: its tabs, drops that miss it, the sample pictures, and what the model's card says. */
 
 import './define';
+import { audited, decisions, made } from './card';
 import type { XrayClassifier } from './element';
+import { showMeaning } from './meaning';
+import { pickModels } from './picker';
 import { facts, gaps, samples, type Held } from './sections';
 import { tabs } from './tabs';
-import { render } from 'lit';
+import { nothing, render, type TemplateResult } from 'lit';
 
 /** One picture in `samples.json`, beside `model.json`. */
 interface Sample {
@@ -21,16 +24,23 @@ if (element !== null) {
   element.addEventListener('roentgen-ready', ({ detail: { card } }) => {
     section('knows-nothing-yet').hidden = true;
     render(facts(card), section('knows'));
+    render(decisions(card), section('decides'));
     render(gaps(card), section('lacks'));
+    showMeaning(card, section('meaning'));
+    section('meaning-section').hidden = false;
+    show('audit', card.audit && audited(card.audit));
+    show('made', card.data || card.ablation?.length ? made(card) : undefined);
   });
+  const picker = section('picker');
+  if (picker instanceof HTMLFormElement) pickModels(picker, element);
   dropAnywhere(element);
-  const { show, shown } = tabs(['judge', 'train'], 'judge');
+  const { show: open, shown } = tabs(['judge', 'train'], 'judge');
   // Training is downloaded by whoever goes there.
   void shown('train').then(async () => {
     const { TrainPage } = await import('./train-page');
     new TrainPage(section('train'), (model) => {
       element.use(model);
-      show('judge');
+      open('judge');
     });
   });
   // Without its samples the page is whole.
@@ -73,6 +83,12 @@ async function offerSamples(element: XrayClassifier): Promise<void> {
   render(samples(held, choose), list);
   list.querySelectorAll('canvas').forEach((canvas, i) => canvas.getContext('2d')?.drawImage(held[i]!.pixels, 0, 0));
   section('samples').hidden = false;
+}
+
+/** A section that is there only where the card has something for it. */
+function show(id: string, content: TemplateResult | undefined): void {
+  section(`${id}-section`).hidden = content === undefined;
+  render(content ?? nothing, section(id));
 }
 
 function section(id: string): HTMLElement {

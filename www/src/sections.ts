@@ -43,8 +43,14 @@ export function facts(card: ModelCard): TemplateResult {
 }
 
 /** What is known to go wrong. */
-export function gaps({ limitations }: ModelCard): TemplateResult | typeof nothing {
-  return limitations?.length ? html`<ul>${limitations.map((one) => html`<li>${one}</li>`)}</ul>` : nothing;
+export function gaps({ limitations, misuse }: ModelCard): TemplateResult {
+  return html`
+    ${limitations?.length ? html`<ul>${limitations.map((one) => html`<li>${one}</li>`)}</ul>` : nothing}
+    ${misuse?.length
+      ? html`<p>It must not be used for:</p>
+          <ul>${misuse.map((one) => html`<li>${one}</li>`)}</ul>`
+      : nothing}
+  `;
 }
 
 function measured(metrics: MetricsEntry[]): TemplateResult {

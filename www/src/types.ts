@@ -6,6 +6,106 @@
 /** 95 % interval of a proportion, `[low, high]`, both in [0, 1]. */
 export type Interval = [number, number];
 
+/** A share of films, with 95 % intervals: by film, and with patients resampled where they are known. */
+export interface Share {
+  count: number;
+  of: number;
+  /** `count / of`. */
+  value: number;
+  interval: Interval;
+  interval_by_group: Interval | null;
+}
+
+/** What an operating point reaches on a set of films; null where there is no film to stand on. */
+export interface Reached {
+  sensitivity: Share | null;
+  specificity: Share | null;
+}
+
+/** From which probability a finding is called. */
+export interface OperatingPoint {
+  threshold: number;
+  /** The sensitivity it was chosen for, on validation films. */
+  for_sensitivity: number;
+  validation: Reached;
+}
+
+/** What an uncertain band reaches on a set of films. */
+export interface Answered {
+  /** Of all films, those with an answer. */
+  coverage: Share;
+  /** Of those, the ones whose answer is wrong. */
+  error: Share | null;
+}
+
+/** Below which probability of the likeliest class the answer is "uncertain". */
+export interface UncertainBand {
+  below: number;
+  /** The share of wrong answers it was chosen for, on validation films. */
+  for_error: number;
+  validation: Answered;
+}
+
+/** The temperature that the probabilities are calibrated with, and what it did on the validation films. */
+export interface Calibration {
+  temperature: number;
+  films: number;
+  loss_before: number;
+  loss_after: number;
+  ece_before: number;
+  ece_after: number;
+}
+
+/** The films a model was made of and measured on. */
+export interface DataDescription {
+  sources: { name: string; description: string; licence: string }[];
+  split: string;
+  counts: { split: string; class: string; source: string; films: number }[];
+  confounders: string[];
+}
+
+/** One line of what was tried: results by their name, as text. */
+export interface Ablation {
+  measure: string;
+  results: Record<string, string>;
+}
+
+/** What a model does with films of which something was taken away. */
+export interface ViewResult {
+  accuracy: Share;
+  balanced_accuracy: number;
+  balanced_accuracy_interval: Interval | null;
+  within_source: {
+    source: string;
+    classes: [string, string];
+    films: [number, number];
+    auroc: number;
+    auroc_interval: Interval | null;
+  }[];
+}
+
+/** What an audit for shortcuts found. */
+export interface Audit {
+  data: string;
+  films: number;
+  /** Balanced accuracy of a guess. */
+  chance: number;
+  lungs: { made_from: string; area: number; covers: number | null };
+  /** By what was left of the films, the whole film first. */
+  views: Record<string, ViewResult>;
+  probes: {
+    class: string;
+    sources: [string, string];
+    films: number;
+    auroc: number;
+    auroc_interval: Interval | null;
+    balanced_accuracy: number;
+    auroc_of_pixels: number;
+  }[];
+  works_without_lungs: boolean;
+  rule: string;
+}
+
 /** The accuracy on the films of one hospital or collection. */
 export interface SourceAccuracy {
   n: number;
@@ -36,10 +136,15 @@ export interface Evaluation {
   accuracy_interval_by_group?: Interval | null;
   /** Area under the ROC curve of each class against the rest; null where it cannot be measured. */
   auroc: Record<string, number | null>;
+  auroc_interval?: Record<string, Interval | null> | null;
   /** Counts of films: rows the truth, columns what they were called, both in the order of `classes`. */
   confusion: number[][];
   per_class: Record<string, ClassRates>;
   by_source?: Record<string, SourceAccuracy> | null;
+  /** Expected calibration error of the most probable class. */
+  ece?: number | null;
+  operating_points?: Record<string, Reached> | null;
+  answered?: Answered | null;
   classes: string[];
 }
 
@@ -65,7 +170,14 @@ export interface ModelCard {
   metrics?: MetricsEntry[];
   licence: string;
   intended_use: string;
+  misuse?: string[];
   limitations?: string[];
+  data?: DataDescription;
+  calibration?: Calibration;
+  operating_points?: Record<string, OperatingPoint>;
+  uncertain?: UncertainBand;
+  audit?: Audit;
+  ablation?: Ablation[];
 }
 
 /** A model that is at hand rather than at an address: what a model folder holds. */
@@ -92,6 +204,10 @@ export interface Prediction {
   score: number;
   /** Probability of every class, in [0, 1]; they sum to 1. */
   scores: Record<string, number>;
+  /** Whether the answer is "uncertain": the most probable class is not probable enough for the model's card. */
+  uncertain: boolean;
+  /** Whether each finding's probability reaches its operating point; null for a model without them. */
+  called: Record<string, boolean> | null;
   refused: Refusal | null;
 }
 

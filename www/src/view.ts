@@ -41,10 +41,12 @@ export function announcement({ loading, judgement, name }: State): string {
     case 'judging':
       return loading.phase === 'loading' ? `The model is still loading. ${film} is next.` : `Judging ${film}.`;
     case 'judged': {
-      const { label, score, ms, refused } = judgement.result;
-      return refused === null
-        ? `${film}: ${label}, ${probability(score)}, in ${duration(ms)}.`
-        : `${film} was not judged. ${refused.message}`;
+      const { label, score, ms, refused, uncertain } = judgement.result;
+      if (refused !== null) return `${film} was not judged. ${refused.message}`;
+      const likeliest = `${label}, ${probability(score)}`;
+      return uncertain
+        ? `${film}: uncertain. Most probable is ${likeliest}. Judged in ${duration(ms)}.`
+        : `${film}: ${likeliest}, in ${duration(ms)}.`;
     }
     case 'failed':
       return '';
@@ -149,11 +151,18 @@ function judged(result: Classification, card: ModelCard): TemplateResult {
   }
   return html`
     <div>
-      <p class="eyebrow">Most probable</p>
-      <p class="label" part="label">${result.label}</p>
+      <p class="eyebrow">${result.uncertain ? 'No sure answer' : 'Most probable'}</p>
+      <p class="label" part="label">${result.uncertain ? 'Uncertain' : result.label}</p>
+      ${result.uncertain && card.uncertain
+        ? html`<p part="uncertain">
+            Most probable is ${result.label}, but with ${probability(result.score)} only. Below
+            ${percent(card.uncertain.below)} this model is wrong too often to answer.
+          </p>`
+        : nothing}
       <ul class="scores" part="scores">
         ${card.classes.map((name) => score(name, result.scores[name] ?? 0, name === result.label))}
       </ul>
+      ${card.operating_points && result.called ? html`<p class="quiet" part="called">${called(result.called)}</p>` : nothing}
       <p class="quiet">Judged in <span part="time">${duration(result.ms)}</span>, on this device.</p>
       <p class="quiet">${reliability(card)}</p>
     </div>
@@ -171,6 +180,13 @@ function score(name: string, value: number, first: boolean): TemplateResult {
   `;
 }
 
+/** Which findings reach their operating points, as a sentence: a probability may do so without being the largest. */
+function called(called: Record<string, boolean>): string {
+  const names = Object.keys(called).filter((name) => called[name]);
+  if (names.length === 0) return 'No finding reaches its operating point.';
+  return `${list(names)} ${names.length === 1 ? 'reaches its operating point' : 'reach their operating points'}.`;
+}
+
 function problem(title: string, error: RoentgenError, actions: Actions): TemplateResult {
   return html`
     <div class="problem" part="error" role="alert">
@@ -185,12 +201,13 @@ function problem(title: string, error: RoentgenError, actions: Actions): Templat
 }
 
 /** How often the model is right, from the first measurement on its card; a probability says nothing without it. */
-function reliability({ metrics }: ModelCard): string {
+function reliability({ metrics, audit }: ModelCard): string {
+  const warning = audit?.works_without_lungs ? ' It still works with the lungs masked out: it looks at more than lungs.' : '';
   const first = metrics?.[0];
-  if (first === undefined) return 'How often it is right was not measured.';
+  if (first === undefined) return `How often it is right was not measured.${warning}`;
   const { accuracy, accuracy_interval, accuracy_interval_by_group, n } = first.evaluation;
   const bounds = interval(accuracy_interval_by_group ?? accuracy_interval);
-  return `On ${count(n)} films it had not seen, it was right in ${percent(accuracy)} (95\u202f% interval ${bounds}); on films of another hospital it may do worse.`;
+  return `On ${count(n)} films it had not seen, it was right in ${percent(accuracy)} (95\u202f% interval ${bounds}); on films of another hospital it may do worse.${warning}`;
 }
 
 function share(progress: Progress | undefined): number {

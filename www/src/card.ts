@@ -1,0 +1,166 @@
+/** The rest of a model's card: what it decides, what an audit found, what it was made of, what was tried. */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import { area, count, interval, percent } from './format';
+import type { Audit, Interval, MetricsEntry, ModelCard, Share } from './types';
+
+/** Thresholds, the uncertain band and each class by itself, as measured. */
+export function decisions(card: ModelCard): TemplateResult | typeof nothing {
+  const { calibration, operating_points, uncertain, metrics = [] } = card;
+  return html`
+    ${metrics.map(byClass)}
+    ${calibration
+      ? html`<p>
+          Its probabilities are calibrated: the network’s outputs are divided by ${calibration.temperature.toFixed(3)}, which took the
+          calibration error on ${count(calibration.films)} validation films from ${percent(calibration.ece_before)} to
+          ${percent(calibration.ece_after)}${testErrors(metrics)}.
+        </p>`
+      : nothing}
+    ${operating_points
+      ? table(
+          'Operating points',
+          ['Finding, and from which probability it is called', 'On', 'Sensitivity', 'Specificity'],
+          Object.entries(operating_points).flatMap(([name, point]) => [
+            [`${name}, from ${percent(point.threshold)}`, 'validation', shown(point.validation.sensitivity), shown(point.validation.specificity)],
+            ...metrics.flatMap(({ split, evaluation }) => {
+              const reached = evaluation.operating_points?.[name];
+              return reached ? [['', split, shown(reached.sensitivity), shown(reached.specificity)]] : [];
+            }),
+          ]),
+        )
+      : nothing}
+    ${uncertain
+      ? html`<p>
+            Below ${percent(uncertain.below)} for the likeliest class the answer is “uncertain”, so that of the answers given at most
+            ${percent(uncertain.for_error)} were wrong on validation films:
+          </p>
+          ${table(
+            'The answer uncertain',
+            ['On', 'Answered', 'Of these wrong'],
+            [
+              ['validation', shown(uncertain.validation.coverage), shown(uncertain.validation.error)],
+              ...metrics.flatMap(({ data, split, evaluation: { answered } }) =>
+                answered ? [[`${data}, ${split}`, shown(answered.coverage), shown(answered.error)]] : [],
+              ),
+            ],
+          )}`
+      : nothing}
+  `;
+}
+
+/** What the audit found; the first words are its verdict. */
+export function audited(audit: Audit): TemplateResult {
+  const pairs = Object.values(audit.views)[0]?.within_source ?? [];
+  return html`
+    <p>
+      ${audit.works_without_lungs
+        ? html`<strong>This model still works with the lungs masked out</strong>, so what it does is not all about lungs.`
+        : html`By the rule below this model does not work with the lungs masked out, which does not prove that it looks at nothing
+            else.`}
+      The rule: ${audit.rule}
+    </p>
+    ${table(
+      'What is left of the film',
+      ['What is left of the film', 'Balanced accuracy', ...pairs.map(({ source, classes: [a, b] }) => `AUROC ${a} / ${b}, ${source} only`)],
+      [
+        ...Object.entries(audit.views).map(([name, view]) => [
+          name,
+          withRange(percent(view.balanced_accuracy), view.balanced_accuracy_interval, interval),
+          ...view.within_source.map((pair) => withRange(area(pair.auroc), pair.auroc_interval, areas)),
+        ]),
+        ['a guess', percent(audit.chance), ...pairs.map(() => area(0.5))],
+      ],
+    )}
+    ${audit.probes.length === 0
+      ? nothing
+      : html`<p>How well the hospital can be read from films of one class, where it should not show:</p>
+          ${table(
+            'The source of films of one class',
+            ['Films of', 'AUROC from its features', 'AUROC from 8×8 pixels'],
+            audit.probes.map((probe) => [
+              `${probe.class}, ${probe.sources.join(' or ')}`,
+              withRange(area(probe.auroc), probe.auroc_interval, areas),
+              area(probe.auroc_of_pixels),
+            ]),
+          )}`}
+    <p class="quiet">
+      ${audit.data}. The lungs were taken to lie where ${audit.lungs.made_from} says: ${percent(audit.lungs.area)} of a
+      film${audit.lungs.covers === null ? '' : `, ${percent(audit.lungs.covers)} of the lungs of other films`}.
+    </p>
+  `;
+}
+
+/** The films it was made of, and what was tried. */
+export function made({ data, ablation = [] }: ModelCard): TemplateResult {
+  const names = [...new Set(ablation.flatMap(({ results }) => Object.keys(results)))];
+  return html`
+    ${data
+      ? html`${data.sources.length
+            ? html`<ul>${data.sources.map(({ name, description, licence }) => html`<li>${name}: ${description} Licence: ${licence}.</li>`)}</ul>`
+            : nothing}
+          ${table(
+            'Films by part, class and source',
+            ['Class', 'Source', 'Part', 'Films'],
+            data.counts.map(({ split, class: name, source, films }) => [name, source, split, count(films)]),
+          )}
+          ${data.split === '' ? nothing : html`<p>${data.split}</p>`}
+          ${data.confounders.length
+            ? html`<p>What differs between the classes beside the disease:</p>
+                <ul>${data.confounders.map((one) => html`<li>${one}</li>`)}</ul>`
+            : nothing}`
+      : nothing}
+    ${ablation.length
+      ? html`<p>What was tried on the way:</p>
+          ${table('What was tried', ['Measure', ...names], ablation.map(({ measure, results }) => [measure, ...names.map((name) => results[name] ?? '–')]))}`
+      : nothing}
+  `;
+}
+
+function byClass({ data, split, evaluation }: MetricsEntry): TemplateResult {
+  const { auroc, auroc_interval, per_class } = evaluation;
+  const rate = (value: number | null, range: Interval | null) => (value === null ? '–' : withRange(percent(value), range, interval));
+  return html`<p>Each class against the rest, ${data}, ${split}:</p>
+    ${table(
+      `Each class against the rest, ${data}, ${split}`,
+      ['Class', 'Films', 'AUROC', 'Sensitivity', 'Specificity'],
+      Object.entries(per_class).map(([name, rates]) => [
+        name,
+        count(rates.n),
+        auroc[name] == null ? '–' : withRange(area(auroc[name]), auroc_interval?.[name], areas),
+        rate(rates.sensitivity, rates.sensitivity_interval),
+        rate(rates.specificity, rates.specificity_interval),
+      ]),
+    )}`;
+}
+
+/** `; on test films it is 2.1 %`. */
+function testErrors(metrics: MetricsEntry[]): string {
+  const first = metrics.find(({ evaluation }) => evaluation.ece != null);
+  return first === undefined ? '' : `; on the ${count(first.evaluation.n)} ${first.split} films it is ${percent(first.evaluation.ece ?? 0)}`;
+}
+
+function shown(share: Share | null): string {
+  return share === null ? '–' : withRange(percent(share.value), share.interval_by_group ?? share.interval, interval);
+}
+
+function withRange(value: string, range: Interval | null | undefined, written: (range: Interval) => string): string {
+  return range ? `${value} (${written(range)})` : value;
+}
+
+function areas([low, high]: Interval): string {
+  return `${area(low)}\u2060–\u2060${area(high)}`;
+}
+
+function table(label: string, head: string[], rows: string[][]): TemplateResult | typeof nothing {
+  if (rows.length === 0) return nothing;
+  return html`<div class="table" tabindex="0" role="region" aria-label=${label}>
+    <table>
+      <thead>
+        <tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr>
+      </thead>
+      <tbody>
+        ${rows.map(([first, ...cells]) => html`<tr><th scope="row">${first}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}
+      </tbody>
+    </table>
+  </div>`;
+}
