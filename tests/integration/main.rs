@@ -2,7 +2,9 @@
 
 mod backbones;
 mod boundaries;
+mod cli_audit;
 mod cli_calibrate;
+mod cli_card;
 mod cli_dataset;
 mod cli_evaluate;
 mod cli_model_folder;
