@@ -22,7 +22,7 @@ after(() => Promise.all([browser?.close(), server?.close(), shared?.close()]));
 function stranger(policy, script = `${shared.url}roentgen.js`, headers = {}) {
   const html = `<!doctype html><title>Another site</title><link rel="icon" href="data:," />
     <script type="module" src="${script}"></script>
-    <xray-classifier model="${shared.url}models/scratch-cnn"></xray-classifier>`;
+    <xray-classifier model="${shared.url}models/four-findings"></xray-classifier>`;
   return altered(server.url, (path, answer) => {
     if (path !== '/') return;
     answer.headers = { 'content-type': 'text/html', ...(policy && { 'content-security-policy': policy }), ...headers };
@@ -162,7 +162,7 @@ test('createClassifier judges files and canvas pixels, reports progress and obey
   const seen = await page.evaluate(async (base64) => {
     const { createClassifier, RoentgenError } = await import('./roentgen.js');
     const progress = [];
-    const classifier = await createClassifier({ model: 'models/scratch-cnn', onProgress: (one) => progress.push(one) });
+    const classifier = await createClassifier({ model: 'models/four-findings', onProgress: (one) => progress.push(one) });
     const file = new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]);
     const fromFile = await classifier.classify(file);
 
@@ -180,7 +180,7 @@ test('createClassifier judges files and canvas pixels, reports progress and obey
     const missing = await rejection(createClassifier({ model: 'models/none/' }));
     const empty = await rejection(createClassifier({ model: '' }));
     const stopped = new AbortController();
-    const loading = rejection(createClassifier({ model: 'models/scratch-cnn', signal: stopped.signal }));
+    const loading = rejection(createClassifier({ model: 'models/four-findings', signal: stopped.signal }));
     stopped.abort();
     const left = rejection(classifier.classify(file));
     classifier.close();

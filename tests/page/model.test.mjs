@@ -60,7 +60,7 @@ test('a missing model is named by its address, and trying again works once it is
     if (gone && path.endsWith('/model.json')) Object.assign(answer, { status: 404, body: Buffer.from('not found') });
   });
   assert.equal(error.kind, 'network');
-  assert.match(sentence, /models\/scratch-cnn\/model\.json \(404\)/);
+  assert.match(sentence, /models\/four-findings\/model\.json \(404\)/);
   gone = false;
   await page.getByRole('button', { name: 'Try again' }).click();
   await ready(page);

@@ -18,7 +18,7 @@ const { chromium } = createRequire(new URL('../../www/package.json', import.meta
 const here = dirname(fileURLToPath(import.meta.url));
 export const root = join(here, '../..');
 export const dist = join(root, 'dist');
-export const model = join(dist, 'models/scratch-cnn');
+export const model = join(dist, 'models/four-findings');
 const pictures = join(root, 'tests/fixtures/images');
 
 /** A synthetic picture of tests/fixtures/images, as `drop` takes it. */

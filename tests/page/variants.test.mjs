@@ -46,7 +46,7 @@ function classify(page, options) {
     async ([options, files]) => {
       const { createClassifier } = await import('./roentgen.js');
       try {
-        const classifier = await createClassifier({ model: 'models/scratch-cnn', ...options });
+        const classifier = await createClassifier({ model: 'models/four-findings', ...options });
         const scores = [];
         for (const base64 of files) {
           const file = new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]);
