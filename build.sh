@@ -38,10 +38,11 @@ tool, npm packages, and for tests Chromium; and nothing is built again that is t
   ./build.sh build             write the static site to dist/, which any static host can serve
   ./build.sh test              run every check: rustfmt, clippy (native, wasm), Rust tests, wasm tests, TypeScript,
                                sizes of the built files against their budget, page tests in headless Chromium
-  ./build.sh bench             time every kernel, and write the medians to benches/record/ with the machine's name
+  ./build.sh bench             time every kernel here and the networks in headless Chromium, and write the medians to
+                               benches/record/ with the machine's name
   ./build.sh --help            print this
 
-Environment: CHROMIUM names the browser for the page tests. Everything built is under target/, dist/,
+Environment: CHROMIUM names the browser for page tests and bench. Everything built is under target/, dist/,
 www/node_modules/ and www/src/pkg/; removing them starts afresh.
 EOF
 }
@@ -136,10 +137,8 @@ set_up() {
   require_wasm_bindgen
   require_node
   require_npm_packages
-  if [ "$verb" = test ]; then
-    require_rust_linters
-    require_chromium
-  fi
+  if [ "$verb" = test ]; then require_rust_linters; fi
+  if [ "$verb" = test ] || [ "$verb" = bench ]; then require_chromium; fi
   say "$(rustc --version), wasm-bindgen $("$WASM_BINDGEN/wasm-bindgen" --version | awk '{ print $2 }'), node $(node_version)"
 }
 
@@ -200,11 +199,16 @@ test_page() {
 }
 
 # What an earlier run measured, of a bench that is no more, would be recorded as new.
-run_benches() {
+bench_kernels() {
   local folder=${CARGO_TARGET_DIR:-target}
   rm -rf "$folder/criterion"
   cargo bench --locked --bench kernels
   node scripts/record-bench.mjs "$folder/criterion"
+}
+
+bench_web() {
+  npm_run build -- --mode bench
+  node benches/web/run.mjs
 }
 
 native_binary() {
@@ -296,15 +300,6 @@ main() {
 
   # These would move cargo's output away from where it is looked for below.
   unset CARGO_BUILD_TARGET
-  if [ "$verb" = bench ]; then
-    heading "tools"
-    require_basics
-    require_rust
-    require_node
-    heading "kernels"
-    run_benches
-    return
-  fi
   set_up
   if [ "$verb" = test ]; then
     run_tests
@@ -312,6 +307,13 @@ main() {
   fi
   heading "wasm module"
   build_wasm
+  if [ "$verb" = bench ]; then
+    heading "kernels"
+    bench_kernels
+    heading "browser"
+    bench_web
+    return
+  fi
   heading "site"
   build_site
   say "the site is in dist/"

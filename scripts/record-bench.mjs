@@ -1,16 +1,14 @@
-// Writes what `cargo bench` measured last to benches/record/<target>/<date>.csv: one line a benchmark, with its median
-// and the rate that follows from it, below a head that says on which machine and with which compiler. Figures of
-// different files compare only where the heads agree, and then with care: nothing says what else the machine was doing.
+// Records what `cargo bench` measured last (scripts/record.mjs): one line a benchmark, with its median and the rate that
+// follows from it.
 //
 //   node scripts/record-bench.mjs [target/criterion]
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { readFileSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+import { host, record, root } from './record.mjs';
+
 const criterion = process.argv[2] ?? join(root, 'target/criterion');
 
 const json = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'));
@@ -24,7 +22,7 @@ const rates = (throughput, ns) => {
   return bytes === undefined ? ['', ''] : [bytes / ns, 'GB/s'];
 };
 
-const rows = found.sort().map((path) => {
+const measured = found.sort().map((path) => {
   const folder = join(criterion, path, '..');
   const { full_id: name, throughput } = json(folder, 'benchmark.json');
   const { median } = json(folder, 'estimates.json');
@@ -34,21 +32,11 @@ const rows = found.sort().map((path) => {
   return { name, milliseconds, rate, unit };
 });
 // What arithmetic allows, from the same run. Winograd's algorithm, which saves products, may lie above it.
-const limit = rows.find(({ name }) => name.startsWith('limit/'))?.rate;
-const lines = rows.map(({ name, milliseconds, rate, unit }) => {
+const limit = measured.find(({ name }) => name.startsWith('limit/'))?.rate;
+const rows = measured.map(({ name, milliseconds, rate, unit }) => {
   const share = unit === 'GFLOP/s' && limit !== undefined ? (rate / limit).toFixed(2) : '';
-  return [name, ...milliseconds, rate === '' ? '' : rate.toFixed(2), unit, share].join(',');
+  return [name, ...milliseconds, rate === '' ? '' : rate.toFixed(2), unit, share];
 });
 
-const rustc = execFileSync('rustc', ['--version', '--verbose'], { encoding: 'utf8' });
-const target = /^host: (.+)$/m.exec(rustc)[1];
 const threads = process.env.RAYON_NUM_THREADS || availableParallelism();
-const date = new Date().toISOString().slice(0, 10);
-const head = [`# cpu: ${cpus()[0].model.trim()}`, `# threads: ${threads}`, `# rustc: ${rustc.split('\n')[0]}`];
-
-const folder = join(root, 'benches/record', target);
-mkdirSync(folder, { recursive: true });
-const file = join(folder, `${date}.csv`);
-const again = existsSync(file);
-writeFileSync(file, [...head, 'benchmark,median_ms,low_ms,high_ms,rate,unit,of_limit', ...lines, ''].join('\n'));
-console.log(`${again ? 'replaced' : 'wrote'} ${file}`);
+record(host(), { threads }, ['benchmark', 'median_ms', 'low_ms', 'high_ms', 'rate', 'unit', 'of_limit'], rows);

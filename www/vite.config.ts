@@ -1,5 +1,6 @@
 /**
- * Two builds: the static site in `../dist` (default), and the npm package in `lib` (`--mode package`).
+ * Three builds: the static site in `../dist` (default), the npm package in `lib` (`--mode package`), and the folder that the
+ * browser's bench serves (`--mode bench`).
  *
  * The site works in any folder of any static host: every address in it is relative, and `roentgen.js`, the script that
  * other sites embed, has a stable name.
@@ -103,10 +104,25 @@ function npmPackage(): UserConfig {
   };
 }
 
+function bench(): UserConfig {
+  return {
+    publicDir: false,
+    build: {
+      ...shared,
+      outDir: resolve(here, '../target/bench/web'),
+      rolldownOptions: {
+        input: { subject: resolve(here, '../benches/web/subject.mjs') },
+        preserveEntrySignatures: 'strict',
+        output: { entryFileNames: '[name].mjs' },
+      },
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => ({
   root: here,
   // Relative to whatever folder of whatever host the files end up in.
   base: './',
   worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name]-[hash].js' } } },
-  ...(mode === 'package' ? npmPackage() : site()),
+  ...(mode === 'package' ? npmPackage() : mode === 'bench' ? bench() : site()),
 }));

@@ -1,12 +1,16 @@
-// Roentgen as a subject for a bench that puts it beside other libraries in the same browser. The bench
-// imports this module, hands `init` the weights, then times `predict` and `trainStep`; prepare.mjs makes the folder.
+// Roentgen as a subject for a bench that puts it beside other libraries in the same browser. The bench imports this module,
+// calls `init`, then times `predict` and `trainStep`. Vite makes a folder of it that any static server can serve:
+//
+//   ./build.sh build && (cd www && npm run build -- --mode bench)     target/bench/web/
 //
 //   subject.mjs?variant=simd128 | ?variant=relaxed-simd | ?variant=threads&threads=N    …&int8=true
 //
 // Beside the scratch CNN, which the bench calls `seed`, it takes the networks of NETWORKS, their weights from ONNX files.
+// Where the bench has no weights they are drawn.
 //
-// As in the page, the module runs in a worker, which may wait for its threads; what crossing costs is timed with it.
+// As in the page, the modules run in workers, which may wait for their threads; what crossing costs is timed with it.
 
+import workerUrl from './worker.mjs?worker&url';
 import { safetensors } from './safetensors.mjs';
 
 export const name = 'roentgen';
@@ -14,7 +18,12 @@ export const layout = 'NCHW';
 export const weightLayout = 'torch';
 
 /** The bench's names of the networks, and ours. */
-const NETWORKS = { resnet50: 'resnet50', mobilenetv2: 'mobilenet-v2', efficientnet_lite0: 'efficientnet-lite0' };
+const NETWORKS = {
+  seed: { architecture: 'scratch-cnn', classes: 2 },
+  resnet50: { architecture: 'resnet50', classes: 1000 },
+  mobilenetv2: { architecture: 'mobilenet-v2', classes: 1000 },
+  efficientnet_lite0: { architecture: 'efficientnet-lite0', classes: 1000 },
+};
 /** The bench's: the rate that all subjects train with. */
 const LEARNING_RATE = 1e-4;
 /** The bench's names of the weights, and those of src/models/scratch_cnn.rs. */
@@ -23,26 +32,24 @@ const PARTS = { kernel: 'weight', bias: 'bias' };
 
 let worker;
 let runtime;
-let method = 'scores';
-/** What the scratch CNN was opened with, until it is trained. */
-let given;
+let method;
+/** What was opened, until it is trained. */
+let opened;
 
 /** Starts the worker with the variant asked for, and builds the network in it. */
 export async function init({ variant = 'simd128', threads = 1, int8 = false, model = 'seed', modelUrl, weights }) {
-  start();
-  const settings = { variant, threads, int8 };
-  if (model !== 'seed') {
-    const onnx = new Uint8Array(await (await fetch(modelUrl)).arrayBuffer());
-    runtime = await call('open', [{ ...settings, architecture: NETWORKS[model], classes: 1000, onnx }], [onnx.buffer]);
-    method = 'logits';
-    return;
+  method = model === 'seed' ? 'scores' : 'logits';
+  opened = { variant, threads: Number(threads), int8, ...NETWORKS[model] };
+  if (model === 'seed' && weights !== undefined) {
+    const given = weights(weightLayout);
+    const parts = Object.entries(PARTS);
+    opened.file = safetensors(
+      LAYERS.flatMap((layer) => parts.map(([theirs, ours]) => [`${layer}.${ours}`, given[`${layer}_${theirs}`]])),
+    );
+  } else if (model !== 'seed' && modelUrl !== undefined) {
+    opened.onnx = new Uint8Array(await (await fetch(modelUrl)).arrayBuffer());
   }
-  const values = weights(weightLayout);
-  const parts = Object.entries(PARTS);
-  const tensors = LAYERS.flatMap((layer) => parts.map(([theirs, ours]) => [`${layer}.${ours}`, values[`${layer}_${theirs}`]]));
-  const file = safetensors(tensors);
-  given = { ...settings, architecture: 'scratch-cnn', classes: 2, file };
-  runtime = await call('open', [given]);
+  await open('judge', opened);
 }
 
 /** Images `[n, 3, 128, 128]` to probabilities `[n, 2]`, or for the other networks `[n, 3, 224, 224]` to logits. */
@@ -52,12 +59,11 @@ export function predict(images) {
 
 /** One step on images and one-hot targets; the loss before it. The first puts the module that trains in the other's place. */
 export async function trainStep(images, targets) {
-  if (given !== undefined) {
-    worker.terminate();
-    start();
-    const opening = { ...given, learningRate: LEARNING_RATE };
-    given = undefined;
-    runtime = await call('open', [opening], [opening.file.buffer]);
+  if (opened !== undefined) {
+    const start = { ...opened, learningRate: LEARNING_RATE };
+    opened = undefined;
+    // Not copied: a tab that trains has no use for the weights that it began with.
+    await open('train', start, start.file === undefined ? [] : [start.file.buffer]);
   }
   return call('trainStep', [images, targets]);
 }
@@ -67,8 +73,11 @@ export function info() {
   return { ...runtime, isolated: crossOriginIsolated };
 }
 
-function start() {
-  worker = new Worker(new URL('./worker.mjs', import.meta.url), { type: 'module' });
+/** A worker of that name in place of the one before, its network built. */
+async function open(name, settings, transfer = []) {
+  worker?.terminate();
+  worker = new Worker(new URL(workerUrl, import.meta.url), { type: 'module', name });
+  runtime = await call('open', [settings], transfer);
 }
 
 /** One call at a time: the bench waits for each. */

@@ -1,41 +1,37 @@
-// The module's own worker: instantiates one variant, starts its threads, and answers subject.mjs.
+// The bench's worker: one variant of a module on its threads, as the page's workers have it; numbers in, numbers out. Its
+// name begins with `train` where it trains. The threads beside it run the same script.
 
+import { JUDGING, TRAINING } from '../../www/src/modules';
+import { isThread, serve } from '../../www/src/pool';
+import { openCore } from '../../www/src/wasm';
 import { layers, named } from './onnx.mjs';
 import { safetensors } from './safetensors.mjs';
 
-let core;
+const builds = self.name.startsWith('train') ? TRAINING : JUDGING;
+
 let network;
 let trainer;
 
 const methods = {
-  /** Builds the network from a safetensors or ONNX file, with `learningRate` one to train; returns what it runs on. */
+  /**
+   * Builds a network from the bytes of a safetensors or ONNX file, or where there are neither from weights of its own;
+   * with `learningRate` one to train. Returns what it runs on.
+   */
   async open({ variant, threads, int8, architecture, classes, file, onnx, learningRate }) {
-    const folder = new URL(`./pkg/${learningRate === undefined ? '' : 'training-'}${variant}/`, import.meta.url);
-    const bindings = new URL('roentgen.js', folder).href;
-    const [loaded, module] = await Promise.all([
-      import(bindings),
-      WebAssembly.compileStreaming(fetch(new URL('roentgen_bg.wasm', folder))),
-    ]);
-    core = loaded;
-    const { memory } = await core.default({ module_or_path: module });
-    if (variant === 'threads') {
-      // This worker is one of them.
-      await Promise.all(Array.from({ length: threads - 1 }, () => startThread({ bindings, module, memory })));
-      core.initThreadPool(threads);
-    } else if (threads !== 1) {
-      throw new Error(`${variant} has one thread, not ${threads}`);
-    }
-    if (onnx !== undefined) {
+    const script = new URL(import.meta.url);
+    const { core, runtime } = await openCore(builds, script, { variant, threads }, new AbortController().signal);
+    if (file === undefined) {
       const parameters = JSON.parse(core.Network.parameters(architecture, classes));
-      network = new core.Network(architecture, classes, safetensors(named(layers(onnx), parameters)), int8);
-    } else if (learningRate !== undefined) {
+      file = safetensors(onnx === undefined ? drawn(parameters) : named(layers(onnx), parameters));
+    }
+    if (learningRate === undefined) {
+      network = new core.Network(architecture, classes, file, int8);
+    } else {
       const names = Array.from({ length: classes }, (_, i) => String(i));
       const config = { ...JSON.parse(core.Trainer.recipe(architecture, names)), learning_rate: learningRate };
       trainer = new core.Trainer(JSON.stringify(config), file);
-    } else {
-      network = new core.Network(architecture, classes, file, int8);
     }
-    return { variant, threads: core.threadCount?.() ?? 1 };
+    return runtime;
   },
 
   scores: (images) => network.scores(images),
@@ -45,20 +41,27 @@ const methods = {
   trainStep: (images, targets) => trainer.step(images, targets),
 };
 
-onmessage = async ({ data: { method, args } }) => {
+/** Weights such as a network begins its training with: uniform, within √(6 / inputs); normalisations change nothing. */
+function drawn(parameters) {
+  return parameters.map(({ name, shape }) => {
+    const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+    if (shape.length > 1) {
+      const limit = Math.sqrt(6 / shape.slice(1).reduce((product, side) => product * side, 1));
+      data.forEach((_, i) => (data[i] = (2 * Math.random() - 1) * limit));
+    } else if (/(weight|running_var)$/.test(name)) {
+      data.fill(1);
+    }
+    return [name, { shape, data }];
+  });
+}
+
+async function answer({ data: { method, args } }) {
   try {
     postMessage({ value: await methods[method](...args) });
   } catch (cause) {
-    postMessage({ error: String(cause?.stack ?? cause) });
+    postMessage({ error: cause?.stack ?? cause?.detail ?? String(cause) });
   }
-};
-
-/** Resolves when the thread is about to run: initThreadPool blocks, and a worker that has not loaded by then never would. */
-function startThread(share) {
-  return new Promise((resolve, reject) => {
-    const thread = new Worker(new URL('./thread.mjs', import.meta.url), { type: 'module' });
-    thread.onmessage = ({ data: { error } }) => (error === undefined ? resolve() : reject(new Error(error)));
-    thread.onerror = (event) => reject(new Error(event.message || 'thread.mjs did not load'));
-    thread.postMessage(share);
-  });
 }
+
+if (isThread()) serve(builds.threads);
+else onmessage = answer;
