@@ -19,6 +19,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const root = join(here, '../..');
 export const dist = join(root, 'dist');
 export const model = join(dist, 'models/four-findings');
+/** The other model that the site ships, of dense layers. */
+export const scratch = join(dist, 'models/scratch-cnn');
 const pictures = join(root, 'tests/fixtures/images');
 
 /** A synthetic picture of tests/fixtures/images, as `drop` takes it. */
@@ -216,9 +218,9 @@ export function roentgen(...args) {
   return promisify(execFile)(tool, args);
 }
 
-/** What the command-line tool says of files: its JSON lines, in order. */
-export async function predict(files) {
-  const { stdout } = await roentgen('predict', '--model', model, '--json', ...files).catch(
+/** What the command-line tool says of files with the model in `folder`: its JSON lines, in order. */
+export async function predict(files, folder = model) {
+  const { stdout } = await roentgen('predict', '--model', folder, '--json', ...files).catch(
     // It exits with 1 when one of the files could not be read; what it says of the others stands.
     (error) => (error.code === 1 ? error : Promise.reject(error)),
   );

@@ -3,17 +3,20 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { csp } from '../../www/csp.mjs';
-import { altered, event, judge, launch, model, picture, predict, ready, site, watched, workers } from './support.mjs';
+import { altered, event, judge, launch, model, picture, predict, ready, scratch, site, watched, workers } from './support.mjs';
 
 // The page's samples, and a picture of another size and depth.
 const films = [
   ...['covid-19.png', 'normal.png'].map((name) => join(model, 'samples', name)),
   picture('film16.png').path,
 ];
+
+// One of depthwise convolutions in eight bits a weight, one of large kernels and dense layers.
+const models = [model, scratch];
 
 let browser, server, apart, expected;
 before(async () => {
@@ -23,7 +26,8 @@ before(async () => {
     delete answer.headers['cross-origin-opener-policy'];
     delete answer.headers['cross-origin-embedder-policy'];
   });
-  expected = (await predict(films)).map(({ scores }) => scores);
+  const said = await Promise.all(models.map((folder) => predict(films, folder)));
+  expected = said.map((films) => films.map(({ scores }) => scores));
 });
 after(() => Promise.all([browser?.close(), server?.close(), apart?.close()]));
 
@@ -46,7 +50,7 @@ function classify(page, options) {
     async ([options, files]) => {
       const { createClassifier } = await import('./roentgen.js');
       try {
-        const classifier = await createClassifier({ model: 'models/four-findings', ...options });
+        const classifier = await createClassifier({ model: 'models/four-findings/', ...options });
         const scores = [];
         for (const base64 of files) {
           const file = new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]);
@@ -77,7 +81,8 @@ async function emptyPage(url, change = () => {}) {
 
 const isWorker = (path) => /\/worker-.{8}\.js$/.test(path);
 
-test('every variant, and every number of threads, gives the films the scores of the command line', async () => {
+/** Films through every way to run the model in `folder`, against what the command line says. */
+async function everyVariant(folder, expected) {
   const { page, requests, complaints, close } = await emptyPage(server.url);
   const ways = [
     { variant: 'simd128', threads: 1 },
@@ -87,19 +92,24 @@ test('every variant, and every number of threads, gives the films the scores of 
   const all = [];
   for (const way of ways) {
     requests.length = 0;
-    const { error, runtime, scores } = await classify(page, way);
+    const { error, runtime, scores } = await classify(page, { model: `models/${basename(folder)}`, ...way });
     assert.equal(error, undefined);
     assert.deepEqual(runtime, way);
     await workers(page, 0);
     assert.deepEqual(downloaded(requests), [way.variant]);
-    scores.forEach((found, i) => assertSame(found, expected[i], `${way.variant} on ${way.threads}, film ${i}`));
+    scores.forEach((found, film) => assertSame(found, expected[film], `${way.variant} on ${way.threads}, film ${film}`));
     all.push(scores);
   }
   // Of the command line each may differ by 1e-4 one way and the other; of each other they may not either.
   for (const one of all) for (const other of all) one.forEach((scores, i) => assertSame(scores, other[i], `film ${i}`));
   assert.deepEqual(complaints, []);
   await close();
-});
+}
+
+for (const [i, folder] of models.entries()) {
+  test(`every variant, on any number of threads, gives the scores of the command line: ${basename(folder)}`, () =>
+    everyVariant(folder, expected[i]));
+}
 
 test('an isolated page runs on threads and downloads nothing else', async () => {
   const { context, page, requests, complaints } = await watched(browser);
@@ -165,7 +175,7 @@ for (const [name, change] of Object.entries(hindrances)) {
     const { error, runtime, scores } = await classify(page, { threads: 2 });
     assert.equal(error, undefined);
     assert.deepEqual(runtime, { variant: 'relaxed-simd', threads: 1 });
-    scores.forEach((found, i) => assertSame(found, expected[i], `film ${i}`));
+    scores.forEach((found, i) => assertSame(found, expected[0][i], `film ${i}`));
     assert.equal(infos.length, 1, infos.join('\n'));
     assert.match(infos[0], /^roentgen: going on with one thread/);
     await workers(page, 0);
