@@ -143,16 +143,7 @@ impl Classifier {
     /// As for [`new`](Self::new).
     pub fn with_precision(card: ModelCard, safetensors: &[u8], precision: Precision) -> Result<Self> {
         card.validate()?;
-        let architecture = Architecture::from_name(&card.architecture)?;
-        let settings = &card.preprocess;
-        let (given, taken) = ([settings.channels, settings.height, settings.width], architecture.input());
-        if given != taken {
-            let reason = format!(
-                "`preprocess` gives {given:?} (channels, height, width); `{}` takes {taken:?}",
-                card.architecture
-            );
-            return Err(Error::ModelCard { reason });
-        }
+        let architecture = Architecture::of(&card)?;
         let network = Network::new(architecture, card.classes.len(), safetensors, precision)?;
         Ok(Self { card, network })
     }

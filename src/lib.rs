@@ -14,6 +14,8 @@ pub mod labels;
 pub mod metrics;
 pub mod models;
 pub mod nn;
+#[cfg(feature = "cli")]
+pub mod onnx;
 pub mod preprocess;
 pub mod train;
 #[cfg(feature = "bindings")]

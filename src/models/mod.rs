@@ -12,6 +12,7 @@ mod resnet50;
 mod scratch_cnn;
 
 use crate::error::{Error, Result};
+use crate::formats::ModelCard;
 use crate::nn::Graph;
 use crate::preprocess::{Contrast, Preprocess};
 
@@ -57,6 +58,25 @@ impl Architecture {
             let known = Self::ALL.map(Self::name).join(", ");
             Error::UnknownArchitecture { name: name.to_owned(), known }
         })
+    }
+
+    /// The network of a model.
+    ///
+    /// # Errors
+    /// [`Error::UnknownArchitecture`], and [`Error::ModelCard`] for a card whose preprocessing does not give what the
+    /// network takes.
+    pub fn of(card: &ModelCard) -> Result<Self> {
+        let architecture = Self::from_name(&card.architecture)?;
+        let settings = &card.preprocess;
+        let (given, taken) = ([settings.channels, settings.height, settings.width], architecture.input());
+        if given != taken {
+            let reason = format!(
+                "`preprocess` gives {given:?} (channels, height, width); `{}` takes {taken:?}",
+                card.architecture
+            );
+            return Err(Error::ModelCard { reason });
+        }
+        Ok(architecture)
     }
 
     /// Name on the command line and in model cards.

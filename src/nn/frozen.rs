@@ -204,8 +204,7 @@ pub(super) fn convolution(follow: Follow, specs: &[ParameterSpec], weights: &mut
     let Follow::Folded(epsilon) = follow else {
         return Ok([weight, take(&specs[1])?]);
     };
-    let folded = specs[0].name.replace(".weight", ".bias");
-    if weights.shape(&folded).is_some() {
+    if let Some(folded) = weights.folded_bias(&specs[0].name) {
         return Ok([weight, weights.take(&folded, &specs[1].shape)?]);
     }
     let mut take = |at: usize| weights.take(&specs[at].name, &specs[at].shape);
@@ -224,9 +223,8 @@ impl Factor {
         weights: &mut Weights,
         int8: bool,
     ) -> Result<Vec<Self>> {
-        let [u, v] = ["u", "v"].map(|factor| format!("{}.{factor}", spec.name));
         let Order::Dense { channels, pixels, .. } = spec.order else { unreachable!("a dense layer's own order") };
-        let Some(&[rank, ..]) = weights.shape(&v) else {
+        let Some(([u, v], rank)) = weights.factors(&spec.name) else {
             let weight = weights.take(&spec.name, &spec.shape)?;
             return Ok(vec![Self::new([outputs, channels, pixels], weight, bias, int8)]);
         };

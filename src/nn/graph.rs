@@ -29,7 +29,7 @@ impl Activation {
 
 /// The output of a layer, or the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value(pub(super) usize);
+pub struct Value(pub(crate) usize);
 
 /// A batch normalisation that follows a convolution, with its name in weights files.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +67,7 @@ impl Conv2d<'_> {
 /// What a layer does. `at` is the place of its weight among the graph's parameters. What follows it there is the bias,
 /// or, where `norm` gives an epsilon, gamma, beta, running mean and running variance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Conv2d { geometry: Conv2dGeometry, norm: Option<f32>, activation: Activation, at: usize },
     Depthwise { windows: Windows, norm: Option<f32>, activation: Activation, at: usize },
     Dense { activation: Activation, at: usize },
@@ -98,7 +98,7 @@ impl Op {
 
 /// A layer of a [`Graph`].
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     pub name: String,
     pub op: Op,
     pub input: Value,
@@ -273,8 +273,8 @@ impl Graph {
         value.0.checked_sub(1).map_or(self.input, |layer| self.layers[layer].output)
     }
 
-    /// The layer whose output is `value`.
-    pub(super) fn layers(&self) -> &[Layer] {
+    /// The layers in their order; the output of layer `i` is value `i + 1`.
+    pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 

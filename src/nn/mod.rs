@@ -18,6 +18,8 @@ pub use dropout::Dropout;
 pub use folded::folded;
 pub use frozen::{Frozen, Precision};
 pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
+#[cfg(feature = "cli")]
+pub(crate) use graph::{Layer, Op};
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
 pub use weights::{Tensor, Weights};

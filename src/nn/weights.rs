@@ -35,6 +35,21 @@ impl Weights {
         self.0.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
+    /// Names of the two factors that stand in for the dense weight `name`, `[outputs, rank]` and `[rank, inputs]`, and
+    /// their rank; `None` where the weight is there as a whole.
+    pub fn factors(&self, name: &str) -> Option<([String; 2], usize)> {
+        let names = ["u", "v"].map(|factor| format!("{name}.{factor}"));
+        let rank = self.shape(&names[1])?.first().copied()?;
+        Some((names, rank))
+    }
+
+    /// Name of the bias beside the convolution's `weight` that a normalisation was folded into; `None` where the
+    /// normalisation is there itself.
+    pub fn folded_bias(&self, weight: &str) -> Option<String> {
+        let bias = weight.replace(".weight", ".bias");
+        self.shape(&bias).is_some().then_some(bias)
+    }
+
     /// To be called when a network has taken all it wants: a file that holds more is not the network's.
     ///
     /// # Errors

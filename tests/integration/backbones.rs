@@ -53,7 +53,8 @@ fn tensor(name: &str, shape: &[usize]) -> Tensor {
     Tensor { shape: shape.to_vec(), values }
 }
 
-fn weights(graph: &Graph) -> Weights {
+/// Weights for `graph`, as `fill` of the script makes them.
+pub fn weights(graph: &Graph) -> Weights {
     let named = |spec: &ParameterSpec| (spec.name.clone(), tensor(&spec.name, &spec.shape));
     Weights(graph.parameters().iter().map(named).collect())
 }

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["preprocess", "nn"],
     &["formats"],
     &["models", "data"],
-    &["audit", "classifier", "compress", "train"],
+    &["audit", "classifier", "compress", "onnx", "train"],
     &["web"],
 ];
 

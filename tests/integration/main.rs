@@ -18,5 +18,6 @@ mod formats;
 mod formula;
 mod gradient_check;
 mod initialisation;
+mod onnx;
 mod pytorch_files;
 mod pytorch_parity;

@@ -10,6 +10,7 @@ mod card;
 mod compress;
 mod dataset;
 mod evaluate;
+mod export;
 mod films;
 mod model_folder;
 mod plot;
@@ -50,6 +51,8 @@ enum Command {
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
     Card(card::Args),
+    /// Write a model as an ONNX file, for other engines
+    Export(export::Args),
     /// Average many films of each class into one sample picture
     Average(average::Args),
     /// Show the layers of a network and its number of parameters
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Export(args) => export::run(args),
         Command::Average(args) => average::run(args),
         Command::Summary(args) => summary::run(args),
     };
