@@ -9,6 +9,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::explain::{HeatMap, grad_cam};
 use crate::formats::{ModelCard, read_weights};
 use crate::image::{Limits, Radiograph, decode};
 use crate::labels::ByName;
@@ -181,6 +182,20 @@ impl Classifier {
             scores: by_class,
             refused: None,
         })
+    }
+
+    /// Where the network found what speaks for `class`, see [`grad_cam`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownClass`] when the card has no such class, [`Error::TooSmall`] for a film too small to be one.
+    pub fn explain(&self, film: &Radiograph, class: &str) -> Result<HeatMap> {
+        let index = self
+            .card
+            .classes
+            .iter()
+            .position(|known| known == class)
+            .ok_or_else(|| Error::UnknownClass { name: class.into(), known: self.card.classes.join(", ") })?;
+        Ok(grad_cam(&self.network.model, &self.card.preprocess.apply(film)?, index))
     }
 
     /// The probability of each class for each of `n` films, preprocessed as the card says; calibrated where the card has a

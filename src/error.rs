@@ -38,6 +38,9 @@ pub enum Error {
     /// The architecture named in a card or on the command line is not built in.
     #[error("unknown architecture `{name}`; known: {known}")]
     UnknownArchitecture { name: String, known: String },
+    /// The class asked about is not one that the model tells apart.
+    #[error("unknown class `{name}`; the model has: {known}")]
+    UnknownClass { name: String, known: String },
     /// The weights are not those that the card describes: altered, truncated, or of another version.
     #[error("weights have {what} {found}; the model card says {expected}")]
     WeightsMismatch { what: &'static str, expected: String, found: String },
@@ -79,6 +82,7 @@ impl Error {
             Self::BufferLength { .. } => "buffer-length",
             Self::ModelCard { .. } => "model-card",
             Self::UnknownArchitecture { .. } => "unknown-architecture",
+            Self::UnknownClass { .. } => "unknown-class",
             Self::WeightsMismatch { .. } => "weights-mismatch",
             Self::Weights { .. } => "weights",
             Self::TensorMissing { .. } => "tensor-missing",

@@ -7,6 +7,7 @@ pub mod classifier;
 pub mod compress;
 pub mod data;
 pub mod error;
+pub mod explain;
 pub mod formats;
 pub mod image;
 pub mod kernels;

@@ -79,6 +79,27 @@ pub fn forward(g: &DenseGeometry, input: &[f32], weight: &[f32], bias: &[f32], o
     });
 }
 
+/// Gradient of [`forward`] for one row of its input, `out[i] = Σₒ grad[o] · weight[o, i]`; the weight stays as it is.
+///
+/// # Shapes
+/// grad `[outputs]`, weight `[outputs, inputs]` in blocks, out `[inputs]`
+///
+/// # Panics
+/// When a slice does not hold what the geometry says, or that has several rows.
+pub fn grad_row(g: &DenseGeometry, grad: &[f32], weight: &[f32], out: &mut [f32]) {
+    assert_eq!(g.batch, 1);
+    g.assert_holds(out, weight, grad);
+    weight.par_chunks(g.block()).zip(out.par_chunks_mut(BLOCK)).for_each(|(weight, out)| {
+        out.fill(0.0);
+        for (row, grad) in weight.chunks_exact(out.len()).zip(grad) {
+            // Behind a rectifier many are.
+            if *grad != 0.0 {
+                out.iter_mut().zip(row).for_each(|(out, weight)| *out += grad * weight);
+            }
+        }
+    });
+}
+
 /// Gradients of [`forward`], given `grad` of its output: the weight's and the bias's go to `update` at once, with what it
 /// keeps beside them, the input's to `grad_input` where asked for.
 ///

@@ -24,4 +24,4 @@ pub mod windows;
 mod winograd;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -90,6 +90,24 @@ impl QuantizedDense {
         self.forward_on(Leaf::best(), batch, input, out);
     }
 
+    /// Gradient for one row of inputs, `Σₒ grad[o] · weight[o, i]` with the weight as it was rounded; the rounding of the
+    /// inputs counts as if it had slope 1.
+    ///
+    /// # Panics
+    /// When `grad` does not hold one value an output.
+    pub fn grad_row(&self, grad: &[f32]) -> Vec<f32> {
+        assert_eq!(grad.len(), self.bias.len());
+        let mut grad_input = vec![0.0; self.inputs];
+        for ((row, scale), grad) in self.values.chunks_exact(self.inputs).zip(&self.scales).zip(grad) {
+            let factor = grad * scale;
+            // Behind a rectifier many are.
+            if factor != 0.0 {
+                grad_input.iter_mut().zip(row).for_each(|(out, q)| *out += factor * f32::from(*q));
+            }
+        }
+        grad_input
+    }
+
     fn forward_on(&self, leaf: Leaf, batch: usize, input: &[f32], out: &mut [f32]) {
         let outputs = self.bias.len();
         let g = DenseGeometry { batch, inputs: self.inputs, outputs };
@@ -167,6 +185,25 @@ mod tests {
                 layer.forward_on(leaf, batch, &x, &mut out);
                 assert_eq!(out, first, "{leaf:?}: {batch} × {inputs} × {outputs}");
             }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
+    fn gradient_for_a_row_is_the_rounded_weights_adjoint() {
+        let (inputs, outputs) = (37, 5);
+        let (weight, mut grad) = (values(outputs * inputs, 2), values(outputs, 4));
+        grad[2] = 0.0;
+        let (q, scales) = quantize_rows(&weight, outputs);
+        let rounded = dequantize_rows(&q, &scales);
+        let found = QuantizedDense::new(&weight, &vec![0.0; outputs]).grad_row(&grad);
+        for (i, found) in found.iter().enumerate() {
+            let products: Vec<f64> =
+                (0..outputs).map(|o| f64::from(grad[o]) * f64::from(rounded[o * inputs + i])).collect();
+            let (sum, size): (f64, f64) = (products.iter().sum(), products.iter().map(|p| p.abs()).sum());
+            // As many roundings again for the factors' own products.
+            let bound = 3.0 * outputs as f64 * f64::from(f32::EPSILON) * size;
+            assert!((f64::from(*found) - sum).abs() <= bound, "{i}: {found}, not {sum}");
         }
     }
 

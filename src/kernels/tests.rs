@@ -12,7 +12,7 @@ use super::windows::{Padding, Windows};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Deterministic values in `[-1, 1)`: the fractional parts of multiples of the golden ratio, which never repeat.
-pub(super) fn values(len: usize, seed: usize) -> Vec<f32> {
+pub(crate) fn values(len: usize, seed: usize) -> Vec<f32> {
     let fraction = |i: usize| ((i + 1 + 7919 * seed) as f64 * 0.618_033_988_749_895).fract();
     (0..len).map(|i| (2.0 * fraction(i) - 1.0) as f32).collect()
 }
@@ -273,6 +273,13 @@ fn dense_and_its_gradients_follow_the_reference() {
             weight.values == in_blocks(&w, inputs) && bias.values == b,
             "{what}: a gradient that is kept moves nothing"
         );
+
+        let row = DenseGeometry { batch: 1, ..g };
+        dx.fill(f32::NAN);
+        for (dx, dy) in dx.chunks_exact_mut(inputs).zip(dy.chunks_exact(outputs)) {
+            dense::grad_row(&row, dy, &weight.values, dx);
+        }
+        assert_close(&dx, &ex, outputs, &format!("{what}, row by row"));
 
         let kept = weight.slots[0].clone();
         dense::backward(&g, &x, &dy, &[Update::Keep; 2], [&mut weight, &mut bias], None);

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 use super::arena::Arena;
 use super::graph::Graph;
+use super::maps::Head;
 use super::parameter::{Order, ParameterSpec};
 use super::plan::{Action, Follow, Plan, Step};
 use super::weights::Weights;
@@ -32,16 +33,17 @@ pub enum Precision {
 
 /// See the head of this file.
 pub struct Frozen {
-    plan: Plan,
-    steps: Vec<Ready>,
-    /// Channels and pixels of an image.
-    image: [usize; 2],
+    pub(super) plan: Plan,
+    pub(super) steps: Vec<Ready>,
+    pub(super) head: Head,
+    /// Channels, rows and columns of an image.
+    image: [usize; 3],
     /// Taken by one call at a time; a second one makes buffers of its own.
     arena: Mutex<Arena>,
 }
 
 /// An action with its weights.
-enum Ready {
+pub(super) enum Ready {
     Conv2d { geometry: Conv2dGeometry, prepared: Prepared, pooled: bool, residual: Option<usize>, clamp: Clamp },
     Depthwise { windows: Windows, weight: Vec<f32>, bias: Vec<f32>, clamp: Clamp },
     Dense { factors: Vec<Factor>, clamp: Clamp },
@@ -51,7 +53,7 @@ enum Ready {
 }
 
 /// A dense layer's weight, or one of two thin factors of it.
-enum Factor {
+pub(super) enum Factor {
     Float { inputs: usize, outputs: usize, weight: Vec<f32>, bias: Vec<f32> },
     Int8 { outputs: usize, layer: QuantizedDense },
 }
@@ -74,8 +76,13 @@ impl Frozen {
         });
         let steps = steps.collect::<Result<_>>()?;
         weights.finish()?;
-        let [channels, height, width] = graph.input();
-        Ok(Self { plan, steps, image: [channels, height * width], arena: Mutex::default() })
+        let head = Head::of(graph, &plan);
+        Ok(Self { plan, steps, head, image: graph.input(), arena: Mutex::default() })
+    }
+
+    /// Dimensions of one image, `[channels, height, width]`.
+    pub fn input(&self) -> [usize; 3] {
+        self.image
     }
 
     /// Logits `[n, k]` of `n` images `[n, c, h, w]`.
@@ -98,37 +105,55 @@ impl Frozen {
 
     /// What the last step reads, where it is wanted, and what it gives.
     fn run(&self, n: usize, images: &[f32], wanted: bool) -> [Vec<f32>; 2] {
-        assert_eq!(images.len(), n * self.plan.lens[0]);
+        self.with_arena(|arena| {
+            let mut values = self.begin(n, images, arena);
+            let mut features = Vec::new();
+            for (i, step) in self.plan.steps.iter().enumerate() {
+                if wanted && i + 1 == self.steps.len() {
+                    features.clone_from(&values[step.input]);
+                }
+                self.advance(n, i, &mut values, arena);
+            }
+            let last = self.plan.steps.last().map_or(0, |step| step.output);
+            let logits = values[last].clone();
+            values.into_iter().filter(|value| !value.is_empty()).for_each(|value| arena.give(value));
+            [features, logits]
+        })
+    }
+
+    /// Calls `work` with the network's buffers, or with new ones while another call has them.
+    pub(super) fn with_arena<R>(&self, work: impl FnOnce(&mut Arena) -> R) -> R {
         let mut own = Arena::default();
         let mut kept = match self.arena.try_lock() {
             Ok(kept) => Some(kept),
             Err(TryLockError::Poisoned(kept)) => Some(PoisonError::into_inner(kept)),
             Err(TryLockError::WouldBlock) => None,
         };
-        let arena = kept.as_deref_mut().unwrap_or(&mut own);
+        work(kept.as_deref_mut().unwrap_or(&mut own))
+    }
 
+    /// The values before the first step: those of `n` images `[n, c, h, w]`, and none of the others.
+    pub(super) fn begin(&self, n: usize, images: &[f32], arena: &mut Arena) -> Vec<Vec<f32>> {
+        assert_eq!(images.len(), n * self.plan.lens[0]);
+        let [channels, height, width] = self.image;
         let mut values: Vec<Vec<f32>> = vec![Vec::new(); self.plan.lens.len()];
         values[0] = arena.take(images.len());
-        transpose(images, self.image, &mut values[0]);
-        let mut features = Vec::new();
-        for (i, (step, ready)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
-            if wanted && i + 1 == self.steps.len() {
-                features.clone_from(&values[step.input]);
-            }
-            let mut out = arena.take(n * self.plan.lens[step.output]);
-            ready.run(n, step, &values, &mut out, arena);
-            values[step.output] = out;
-            let later = &self.plan.steps[i + 1..];
-            for place in (0..values.len()).filter(|place| step.reads(*place)) {
-                if !later.iter().any(|later| later.reads(place)) {
-                    arena.give(std::mem::take(&mut values[place]));
-                }
+        transpose(images, [channels, height * width], &mut values[0]);
+        values
+    }
+
+    /// Takes step `i`, and gives back the values that no later step reads.
+    pub(super) fn advance(&self, n: usize, i: usize, values: &mut [Vec<f32>], arena: &mut Arena) {
+        let step = &self.plan.steps[i];
+        let mut out = arena.take(n * self.plan.lens[step.output]);
+        self.steps[i].run(n, step, values, &mut out, arena);
+        values[step.output] = out;
+        let later = &self.plan.steps[i + 1..];
+        for place in (0..values.len()).filter(|place| step.reads(*place)) {
+            if !later.iter().any(|later| later.reads(place)) {
+                arena.give(std::mem::take(&mut values[place]));
             }
         }
-        let last = self.plan.steps.last().map_or(0, |step| step.output);
-        let logits = values[last].clone();
-        values.into_iter().filter(|value| !value.is_empty()).for_each(|value| arena.give(value));
-        [features, logits]
     }
 }
 
@@ -161,7 +186,7 @@ impl Ready {
         }
     }
 
-    fn run(&self, n: usize, step: &Step, values: &[Vec<f32>], out: &mut [f32], arena: &mut Arena) {
+    pub(super) fn run(&self, n: usize, step: &Step, values: &[Vec<f32>], out: &mut [f32], arena: &mut Arena) {
         let input = &values[step.input];
         match self {
             Self::Conv2d { geometry, prepared, pooled: true, .. } => {
@@ -259,6 +284,23 @@ impl Factor {
                 dense::forward(&g, input, weight, bias, out);
             }
             Self::Int8 { layer, .. } => layer.forward(n, input, out),
+        }
+    }
+
+    /// The gradient for one row of inputs, given that of its outputs.
+    pub(super) fn grad_input(&self, grad: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Float { inputs, outputs, weight, .. } => {
+                let mut grad_input = vec![0.0; *inputs];
+                dense::grad_row(
+                    &DenseGeometry { batch: 1, inputs: *inputs, outputs: *outputs },
+                    grad,
+                    weight,
+                    &mut grad_input,
+                );
+                grad_input
+            }
+            Self::Int8 { layer, .. } => layer.grad_row(grad),
         }
     }
 }

@@ -9,6 +9,7 @@ mod dropout;
 mod folded;
 mod frozen;
 mod graph;
+mod maps;
 mod parameter;
 mod plan;
 mod training;
@@ -20,6 +21,7 @@ pub use frozen::{Frozen, Precision};
 pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 #[cfg(feature = "cli")]
 pub(crate) use graph::{Layer, Op};
+pub use maps::FeatureMaps;
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
 pub use weights::{Tensor, Weights};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use augment::Augment;
 pub use contrast::Contrast;
+pub(crate) use resize::resize;
 
 use crate::error::{Error, Result};
 use crate::image::Radiograph;
@@ -87,7 +88,7 @@ impl Preprocess {
                 minimum: MINIMUM_SIDE as u32,
             });
         }
-        let mut grey = resize::resize(film.luma(), film.height(), film.width(), self.height, self.width);
+        let mut grey = resize(film.luma(), film.height(), film.width(), self.height, self.width);
         self.contrast.apply(&mut grey);
         Ok(grey)
     }

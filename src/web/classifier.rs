@@ -4,6 +4,7 @@ use wasm_bindgen::prelude::*;
 
 use super::thrown;
 use crate::error::Result;
+use crate::explain::colours;
 use crate::formats::ModelCard;
 use crate::image::{Limits, Radiograph, decode, decodes, from_rgba};
 use crate::models::Architecture;
@@ -78,7 +79,7 @@ impl Preview {
         self.height
     }
 
-    /// A copy of the pixels, row-major `[height, width, 4]`, opaque greys.
+    /// A copy of the pixels, row-major `[height, width, 4]`, alpha not premultiplied.
     #[wasm_bindgen(getter)]
     pub fn rgba(&self) -> Vec<u8> {
         self.rgba.clone()
@@ -116,6 +117,12 @@ impl Classifier {
     pub fn classify(&self, film: &Film) -> Result<String, JsValue> {
         let prediction = self.0.classify(&film.0).map_err(thrown)?;
         serde_json::to_string(&prediction).map_err(|error| JsError::from(error).into())
+    }
+
+    /// Where the network found what speaks for `class`: a layer to be stretched over the film.
+    pub fn explain(&self, film: &Film, class: &str) -> Result<Preview, JsValue> {
+        let map = self.0.explain(&film.0, class).map_err(thrown)?;
+        Ok(Preview { width: map.width as u32, height: map.height as u32, rgba: colours(&map) })
     }
 }
 

@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "labels"],
     &["image", "kernels", "metrics"],
     &["preprocess", "nn"],
-    &["formats"],
+    &["formats", "explain"],
     &["models", "data"],
     &["audit", "classifier", "compress", "onnx", "train"],
     &["web"],

@@ -14,6 +14,7 @@ mod cli_train;
 mod common;
 mod data;
 mod decode;
+mod explain;
 mod formats;
 mod formula;
 mod gradient_check;

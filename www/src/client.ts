@@ -3,7 +3,7 @@
 import * as Comlink from 'comlink';
 import workerUrl from './worker?worker&url';
 import { Link, type CallOptions } from './link';
-import type { Classification, Film, ModelFiles, Opened, Progress, RunOptions } from './types';
+import type { Classification, Explanation, Film, ModelFiles, Opened, Progress, RunOptions } from './types';
 import type { Engine } from './worker';
 
 export type { CallOptions } from './link';
@@ -46,6 +46,15 @@ export class Client {
       else options.onFilm(film);
     });
     return this.#link.call(options.signal, (job) => this.#link.engine.classify(job, image, onFilm));
+  }
+
+  /**
+   * The heat map of one class over a film, see `RoentgenClassifier.explain`.
+   *
+   * @throws {@link RoentgenError}; the signal's reason when aborted
+   */
+  explain(image: Blob | ImageData, label: string, options: CallOptions): Promise<Explanation> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.explain(job, image, label));
   }
 
   /** Ends the worker and with it every call under way, which rejects with an AbortError. */

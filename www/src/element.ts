@@ -7,7 +7,7 @@ import { modelFolder, type CallOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
 import { take, takeFrom, type Taken } from './transfer';
-import type { Classification, Film, ModelCard, ModelFiles, Opened, Runtime } from './types';
+import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Runtime } from './types';
 import { view } from './view';
 
 /** The model is loaded and checked: its card, and what runs it. */
@@ -37,8 +37,8 @@ export interface XrayClassifierEventMap {
 /**
  * A classifier for films that are dropped on it, pasted, picked, or given to {@link XrayClassifier.classify}.
  *
- * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `panel`,
- * `label`, `scores`, `bar`, `called`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`.
+ * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `map`, `panel`,
+ * `label`, `scores`, `bar`, `called`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
  *
  * @fires roentgen-ready - {@link ReadyDetail}
  * @fires roentgen-result - {@link ResultDetail}
@@ -55,6 +55,8 @@ export class XrayClassifier extends LitElement {
     judgement: { phase: 'none' },
     name: '',
     film: undefined,
+    overlay: { phase: 'none' },
+    opacity: 0.6,
     others: 0,
     dragging: false,
   };
@@ -63,9 +65,12 @@ export class XrayClassifier extends LitElement {
   #life = new AbortController();
   /** Ends the film under way. */
   #job = new AbortController();
-  /** The last film, for another try. */
+  /** Ends the map under way. */
+  #asked = new AbortController();
+  /** The last film, for another try and for its map. */
   #file: Blob | ImageData | undefined;
   #drawn: Film | undefined;
+  #laid: Explanation | undefined;
   /** A model at hand, which goes before the attribute's. */
   #files: ModelFiles | undefined;
 
@@ -141,6 +146,8 @@ export class XrayClassifier extends LitElement {
       choose: () => this.renderRoot.querySelector('input')?.click(),
       picked: (event) => this.#onPicked(event.target as HTMLInputElement),
       retry: () => void this.#retry(),
+      explain: (label) => void this.#explain(label),
+      fade: (opacity) => this.#show({ opacity }),
     });
   }
 
@@ -156,15 +163,28 @@ export class XrayClassifier extends LitElement {
   }
 
   #draw(): void {
-    const { film } = this.#state;
-    if (film === undefined || film === this.#drawn) return;
-    this.#drawn = film;
-    const canvas = this.renderRoot.querySelector('canvas');
-    if (canvas === null) return;
-    canvas.width = film.bitmap.width;
-    canvas.height = film.bitmap.height;
-    // Closes the bitmap too.
-    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(film.bitmap);
+    const { film, overlay, opacity } = this.#state;
+    const canvas = this.renderRoot.querySelector<HTMLCanvasElement>('[part=film]');
+    const layer = this.renderRoot.querySelector<HTMLCanvasElement>('[part=map]');
+    if (canvas === null || layer === null) return;
+    if (film !== undefined && film !== this.#drawn) {
+      this.#drawn = film;
+      // Both have the film's shape, so that one lies on the other.
+      canvas.width = layer.width = film.bitmap.width;
+      canvas.height = layer.height = film.bitmap.height;
+      // Closes the bitmap too.
+      canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(film.bitmap);
+    }
+    if (overlay.phase === 'shown' && overlay.explanation !== this.#laid) {
+      this.#laid = overlay.explanation;
+      const { bitmap } = overlay.explanation;
+      const context = layer.getContext('2d');
+      context?.clearRect(0, 0, layer.width, layer.height);
+      context?.drawImage(bitmap, 0, 0, layer.width, layer.height);
+      bitmap.close();
+    }
+    // Not in the template: a style attribute is what the page's policy forbids.
+    layer.style.opacity = String(opacity);
   }
 
   async #load(): Promise<void> {
@@ -201,7 +221,7 @@ export class XrayClassifier extends LitElement {
     const either = signal === undefined ? job.signal : AbortSignal.any([job.signal, signal]);
     const name = file instanceof File ? file.name : '';
     this.#file = file;
-    this.#show({ name, others, film: undefined, judgement: { phase: 'reading' } });
+    this.#show({ name, others, film: undefined, overlay: { phase: 'none' }, judgement: { phase: 'reading' } });
     // The first update is what begins to load the model.
     if (!this.hasUpdated) await this.updateComplete;
     // A worker that broke down on the last film, or a model that did not load, gets another chance with this one.
@@ -226,6 +246,25 @@ export class XrayClassifier extends LitElement {
       this.#show({ judgement: { phase: 'failed', error } });
       this.#emit('roentgen-error', { name, error });
       throw error;
+    }
+  }
+
+  /** Lays the map of a class over the film that was judged; without a class, takes it away. */
+  async #explain(label: string | undefined): Promise<void> {
+    this.#asked.abort();
+    const asked = new AbortController();
+    this.#asked = asked;
+    const [file, client] = [this.#file, this.#client];
+    if (label === undefined || file === undefined || client === undefined) {
+      this.#show({ overlay: { phase: 'none' } });
+      return;
+    }
+    this.#show({ overlay: { phase: 'reading', label } });
+    try {
+      const signal = AbortSignal.any([asked.signal, this.#job.signal]);
+      this.#show({ overlay: { phase: 'shown', label, explanation: await client.explain(file, label, { signal }) } });
+    } catch (cause) {
+      if (!isAbort(cause)) this.#show({ overlay: { phase: 'failed', label, error: typed(cause) } });
     }
   }
 

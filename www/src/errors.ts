@@ -152,6 +152,13 @@ export class ModelError extends RoentgenError {
   }
 }
 
+/** A class was asked about that the model does not have. */
+export class UnknownClassError extends RoentgenError {
+  constructor(detail = '') {
+    super('unknown-class', 'This model does not tell that class apart. Ask for one of the classes on its card.', detail);
+  }
+}
+
 /** The page around the element does not let its worker, whose script lies at `script` on another origin, start. */
 export class WorkerBlockedError extends RoentgenError {
   constructor(script: URL) {
@@ -257,6 +264,8 @@ export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
       return new TooManyBytesError(detail);
     case 'too-small':
       return new TooSmallError(detail);
+    case 'unknown-class':
+      return new UnknownClassError(detail);
     case 'empty-file':
       return new EmptyFileError();
     case 'unreadable-file':

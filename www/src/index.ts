@@ -13,7 +13,7 @@
 
 import { Client, type CallOptions, type OpenOptions } from './client';
 import { NoModelError } from './errors';
-import type { Classification, Film, ModelCard, ModelFiles, Runtime } from './types';
+import type { Classification, Explanation, Film, ModelCard, ModelFiles, Runtime } from './types';
 
 export * from './errors';
 export type * from './types';
@@ -44,6 +44,14 @@ export interface RoentgenClassifier {
    * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
    */
   classify(image: Blob | ImageData, options?: ClassifyOptions): Promise<Classification>;
+  /**
+   * Where the network found what speaks for a class of the card in a film (Grad-CAM): a layer to be stretched over it.
+   *
+   * It shows where the network looked, not whether there is disease, and only coarsely where.
+   *
+   * @throws RoentgenError of a kind in `errors.ts`, `unknown-class` among them; the signal's reason when aborted
+   */
+  explain(image: Blob | ImageData, label: string, options?: CallOptions): Promise<Explanation>;
   /** Ends the worker; a call under way rejects with an AbortError. */
   close(): void;
 }
@@ -61,6 +69,7 @@ export async function createClassifier({ model, ...options }: ClassifierOptions)
       card,
       runtime,
       classify: (image, options = {}) => client.classify(image, options),
+      explain: (image, label, options = {}) => client.explain(image, label, options),
       close: () => client.close(),
     };
   } catch (error) {

@@ -249,6 +249,39 @@ export const styles = css`
     fill: #232a31;
   }
 
+  .explained {
+    display: grid;
+    gap: 0.75rem;
+    justify-items: start;
+  }
+
+  .explained label {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    gap: 0.5rem 0.75rem;
+    width: 100%;
+    font-size: 0.875rem;
+  }
+
+  .explained select {
+    min-height: 2.75rem;
+    max-width: 100%;
+    padding: 0 0.75rem;
+    border: 1px solid #3b4650;
+    border-radius: 6px;
+    background: var(--_surface);
+    color: inherit;
+    font: inherit;
+  }
+
+  .explained input {
+    flex: 1;
+    min-width: 6rem;
+    height: 1.5rem;
+    accent-color: var(--_accent);
+  }
+
   .problem {
     padding-inline-start: 1rem;
     border-inline-start: 3px solid var(--_warning);
@@ -344,7 +377,9 @@ export const styles = css`
     background: #c6def2;
   }
 
-  button:focus-visible {
+  button:focus-visible,
+  select:focus-visible,
+  input:focus-visible {
     outline: 2px solid var(--_accent);
     outline-offset: 3px;
   }

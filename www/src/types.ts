@@ -226,6 +226,16 @@ export interface Film {
   bitmap: ImageBitmap;
 }
 
+/** Where the network found what speaks for a class: a layer to be stretched over the film, see `explain`. */
+export interface Explanation {
+  /** The class it is about. */
+  label: string;
+  /** Transparent where nothing speaks for the class. Whoever takes it closes it. */
+  bitmap: ImageBitmap;
+  /** Milliseconds for decoding, preprocessing and the map together. */
+  ms: number;
+}
+
 /** How far the download of the weights has come. */
 export interface Progress {
   loadedBytes: number;

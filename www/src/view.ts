@@ -3,6 +3,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import type { RoentgenError } from './errors';
 import { bytesOf, count, duration, interval, list, percent, probability } from './format';
+import { explained } from './explained';
 import type { State } from './state';
 import type { Classification, ModelCard, Progress } from './types';
 
@@ -11,6 +12,9 @@ export interface Actions {
   choose(): void;
   picked(event: Event): void;
   retry(): void;
+  /** Lays the map of a class over the film; without one, takes it away. */
+  explain(label: string | undefined): void;
+  fade(opacity: number): void;
 }
 
 export function view(state: State, actions: Actions): TemplateResult {
@@ -59,7 +63,7 @@ export function announcement({ loading, judgement, name }: State): string {
 }
 
 function stage(state: State, actions: Actions): TemplateResult {
-  const { film, judgement, name } = state;
+  const { film, judgement, name, overlay } = state;
   const waiting = judgement.phase === 'reading';
   return html`
     <canvas
@@ -67,6 +71,12 @@ function stage(state: State, actions: Actions): TemplateResult {
       role="img"
       aria-label=${film ? `The film ${name}, ${film.fileWidth} by ${film.fileHeight} pixels` : 'No film'}
       ?hidden=${film === undefined}
+    ></canvas>
+    <canvas
+      part="map"
+      role="img"
+      aria-label=${overlay.phase === 'shown' ? `Where the network found what speaks for ${overlay.label}` : 'No map'}
+      ?hidden=${film === undefined || overlay.phase !== 'shown'}
     ></canvas>
     ${film === undefined
       ? html`<div class="invitation">
@@ -90,7 +100,10 @@ function panel(state: State, actions: Actions): TemplateResult {
     ${loading.phase === 'loading' ? download(loading.progress) : nothing}
     ${loading.phase === 'failed' ? problem('The model did not load', loading.error, actions) : nothing}
     ${judgement.phase === 'judged' && loading.phase === 'ready'
-      ? judged(judgement.result, loading.card)
+      ? [
+          judged(judgement.result, loading.card),
+          judgement.result.refused === null ? explained(state, loading.card, judgement.result.label, actions) : nothing,
+        ]
       : judgement.phase === 'failed' && loading.phase !== 'failed'
         ? problem(name === '' ? 'No result' : `No result for ${name}`, judgement.error, actions)
         : loading.phase === 'ready'

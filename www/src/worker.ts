@@ -9,9 +9,9 @@ import type { Failure } from './errors';
 import { download, get } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
-import { JUDGING, type Classifier, type Core, type Film as DecodedFilm } from './modules';
+import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
 import { isThread, serve } from './pool';
-import type { Classification, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
+import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
 import { decodedFilm, openCore, openDecoders } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
@@ -51,12 +51,7 @@ const engine = {
   /** Judges one film; `onFilm` gets it as soon as it is decoded, even while the model still loads. */
   classify(job: number, image: Blob | ImageData, onFilm: (film: Film) => unknown): Promise<Outcome<Classification>> {
     return run(job, async (signal) => {
-      const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
-      const { Film } = await whenOpen(core, signal);
-      const own = image instanceof ImageData || Film.decodes(bytes);
-      const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
-      const started = performance.now();
-      const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
+      const { film, started } = await decode(image, signal);
       try {
         const decoded = performance.now() - started;
         // Awaited, so that the page shows the film before it shows what is said of it.
@@ -73,11 +68,41 @@ const engine = {
     });
   },
 
+  /** The heat map of one class over a film, which is decoded anew: nothing is kept of those that were judged. */
+  async explain(job: number, image: Blob | ImageData, label: string): Promise<Outcome<Explanation>> {
+    const outcome = await run(job, async (signal) => {
+      const { film, started } = await decode(image, signal);
+      try {
+        const decoded = performance.now() - started;
+        const model = await whenOpen(classifier, signal);
+        signal.throwIfAborted();
+        const explaining = performance.now();
+        const map = model.explain(film, label);
+        const ms = decoded + performance.now() - explaining;
+        return { label, bitmap: await bitmapOf(map), ms };
+      } finally {
+        film.free();
+      }
+    });
+    return outcome.ok ? Comlink.transfer(outcome, [outcome.value.bitmap]) : outcome;
+  },
+
   /** Ends a call: its downloads stop, and if its film is not yet being judged it never will be. */
   cancel,
 };
 
 export type Engine = typeof engine;
+
+/** The film, once its decoder is there, and when its decoding began. */
+async function decode(image: Blob | ImageData, signal: AbortSignal): Promise<{ film: DecodedFilm; started: number }> {
+  const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
+  const { Film } = await whenOpen(core, signal);
+  const own = image instanceof ImageData || Film.decodes(bytes);
+  const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
+  const started = performance.now();
+  const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
+  return { film, started };
+}
 
 async function openModel(
   core: Promise<Core>,
@@ -130,10 +155,14 @@ async function read(file: Blob): Promise<Uint8Array> {
 
 /** The film as the page gets it: an ImageBitmap, which moves and is drawn without copying a pixel on its thread. */
 async function shown(film: DecodedFilm): Promise<Film> {
-  const preview = film.preview(SHOWN_SIDE);
+  return { fileWidth: film.width, fileHeight: film.height, bitmap: await bitmapOf(film.preview(SHOWN_SIDE)) };
+}
+
+/** The pixels as an ImageBitmap; frees what they were in. */
+function bitmapOf(preview: Preview): Promise<ImageBitmap> {
   const pixels = new ImageData(new Uint8ClampedArray(preview.rgba), preview.width, preview.height);
   preview.free();
-  return { fileWidth: film.width, fileHeight: film.height, bitmap: await createImageBitmap(pixels) };
+  return createImageBitmap(pixels);
 }
 
 /** `opening`'s value, or the signal's reason if that comes first. */

@@ -1,16 +1,18 @@
 //! `roentgen predict`: image files in, one line a file out.
 
-use std::io::{Error as IoError, ErrorKind};
+use std::io::{Cursor, Error as IoError, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use image::{ImageError, ImageFormat, RgbImage};
 use roentgen::classifier::{Classifier, Prediction, Refusal};
 use roentgen::data::read_film;
 use roentgen::error::{Error, Result};
-use roentgen::formats::folder::read_model_folder;
-use roentgen::image::Limits;
+use roentgen::explain::overlay;
+use roentgen::formats::folder::{read_model_folder, write_file_atomically};
+use roentgen::image::{Limits, decode};
 use roentgen::labels::ByName;
 use serde::Serialize;
 
@@ -30,7 +32,16 @@ pub struct Args {
     /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, error, ms}
     #[arg(long)]
     json: bool,
+    /// Write the film, one only, as PNG with a heat map (Grad-CAM) over it: where the network found what speaks for a class
+    #[arg(long, value_name = "OUT.png")]
+    explain: Option<PathBuf>,
+    /// The class that --explain is about; the most probable one where not given
+    #[arg(long, value_name = "NAME", requires = "explain")]
+    class: Option<String>,
 }
+
+/// How far the heat map hides the film where it is hottest.
+const OPACITY: f32 = 0.6;
 
 /// One line of `--json`. Without an error `label`, `score`, `scores` and `uncertain` are there; with one they are null.
 #[derive(Serialize)]
@@ -57,6 +68,10 @@ struct Failure {
 
 /// Classifies every file.
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.explain.is_some() && args.files.len() > 1 {
+        let reason = format!("writes one picture, and {} files are named; name one", args.files.len());
+        return Err(Error::Config { field: "explain", reason });
+    }
     let (card, safetensors) = read_model_folder(&args.model)?;
     let classifier = Classifier::new(card, &safetensors)?;
     // The classifier has its own copy by now, and the files may be many.
@@ -77,6 +92,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         bar.suspend(|| ui::say(line))?;
         bar.inc(1);
+        if let (Some(out), Ok(prediction)) = (&args.explain, &outcome) {
+            explain(&classifier, path, args.class.as_ref().unwrap_or(&prediction.label), out)?;
+        }
     }
     bar.finish_and_clear();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -96,6 +114,18 @@ fn classify(classifier: &Classifier, path: &Path) -> Result<Prediction> {
     // A decoder that panics on a hostile file must not take the other files with it. The classifier is only read.
     catch_unwind(AssertUnwindSafe(|| classifier.classify_bytes(&bytes)))
         .unwrap_or_else(|_| Err(Error::Damaged { format: "or hostile", reason: "the decoder gave up on it".into() }))
+}
+
+/// Writes the film at `path` with the heat map of `class` over it.
+fn explain(classifier: &Classifier, path: &Path, class: &str, out: &Path) -> Result<()> {
+    let limits = Limits::default();
+    let film = decode(&read_film(path, &limits)?, &limits)?;
+    let pixels = overlay(&film, &classifier.explain(&film, class)?, OPACITY);
+    let picture = RgbImage::from_raw(film.width() as u32, film.height() as u32, pixels).expect("three values a pixel");
+    let mut png = Cursor::new(Vec::new());
+    let failed = |error: ImageError| Error::Io { path: out.into(), source: IoError::other(error) };
+    picture.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
+    write_file_atomically(out, &png.into_inner())
 }
 
 fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
