@@ -10,7 +10,7 @@ use image::{ColorType, ImageDecoder, ImageError, ImageFormat};
 
 use super::Radiograph;
 use super::orient::Stored;
-use super::rgba::{luminance, luminance_alpha};
+use super::rgba::{coloured, luminance, luminance_alpha, over_black};
 #[cfg(feature = "more-formats")]
 use super::tiff;
 use crate::error::{Error, Result};
@@ -88,7 +88,8 @@ fn stored(decoder: Result<impl ImageDecoder, ImageError>, format: &'static str, 
     };
     let mut samples = vec![0; bytes];
     decoder.read_image(&mut samples).map_err(failed)?;
-    Ok(Stored { height: height as usize, width: width as usize, luma: luma(colour, &samples)?, orientation })
+    let (luma, coloured) = (luma(colour, &samples)?, coloured_share(colour, &samples));
+    Ok(Stored { height: height as usize, width: width as usize, luma, coloured, orientation })
 }
 
 /// Whether this build has the decoder of a file; of one that is no image at all too, since [`decode`] says so.
@@ -203,6 +204,21 @@ fn luma(colour: ColorType, samples: &[u8]) -> Result<Vec<f32>> {
             return Err(Error::UnknownFormat { reason: format!("pixels of the kind {other:?} are not supported") });
         }
     })
+}
+
+/// Share of the pixels that have a colour.
+fn coloured_share(colour: ColorType, samples: &[u8]) -> f32 {
+    let byte = |i: usize| f32::from(samples[i]) / 255.0;
+    let word = |i: usize| f32::from(u16::from_ne_bytes([samples[2 * i], samples[2 * i + 1]])) / 65535.0;
+    let opaque = |count, at: &dyn Fn(usize) -> f32| coloured(count, |i| [0, 1, 2].map(|c| at(3 * i + c)));
+    let clear = |count, at: &dyn Fn(usize) -> f32| coloured(count, |i| over_black([0, 1, 2, 3].map(|c| at(4 * i + c))));
+    match colour {
+        ColorType::Rgb8 => opaque(samples.len() / 3, &byte),
+        ColorType::Rgb16 => opaque(samples.len() / 6, &word),
+        ColorType::Rgba8 => clear(samples.len() / 4, &byte),
+        ColorType::Rgba16 => clear(samples.len() / 8, &word),
+        _ => 0.0,
+    }
 }
 
 /// What a decoder's error means to whoever has the file.

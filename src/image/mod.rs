@@ -13,7 +13,8 @@ pub use rgba::from_rgba;
 
 use crate::error::{Error, Result};
 
-/// One greyscale film: luminance, row-major `[height, width]`, each value in `[0, 1]` (0 black, 1 white).
+/// One greyscale film: luminance, row-major `[height, width]`, each value in `[0, 1]` (0 black, 1 white); and how much
+/// colour there was before that.
 ///
 /// Cannot hold a buffer of the wrong length, nor an empty one.
 #[derive(Clone, PartialEq)]
@@ -21,10 +22,11 @@ pub struct Radiograph {
     height: usize,
     width: usize,
     luma: Vec<f32>,
+    coloured: f32,
 }
 
 impl Radiograph {
-    /// Wraps `luma`, row-major `[height, width]`, values in `[0, 1]`.
+    /// Wraps `luma`, row-major `[height, width]`, values in `[0, 1]`, as a picture without colour.
     ///
     /// # Errors
     /// [`Error::TooSmall`] without pixels, [`Error::BufferLength`] when `luma` does not hold `height * width` values.
@@ -37,7 +39,12 @@ impl Radiograph {
         if luma.len() != expected {
             return Err(Error::BufferLength { expected, found: luma.len() });
         }
-        Ok(Self { height, width, luma })
+        Ok(Self { height, width, luma, coloured: 0.0 })
+    }
+
+    /// The same film, `share` of whose pixels had a colour when they were read; see [`Self::coloured`].
+    pub fn with_coloured(self, share: f32) -> Self {
+        Self { coloured: share, ..self }
     }
 
     /// Height in pixels.
@@ -53,6 +60,12 @@ impl Radiograph {
     /// Luminance, row-major `[height, width]`, in `[0, 1]`.
     pub fn luma(&self) -> &[f32] {
         &self.luma
+    }
+
+    /// Share of the pixels that had a colour, in `[0, 1]`: 0 for grey ones, whatever they were stored as, and for the tint
+    /// of a scanned film.
+    pub fn coloured(&self) -> f32 {
+        self.coloured
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Stored {
     pub width: usize,
     /// Row-major `[height, width]`, in `[0, 1]`.
     pub luma: Vec<f32>,
+    /// Share of the pixels that have a colour.
+    pub coloured: f32,
     pub orientation: Orientation,
 }
 
@@ -18,7 +20,7 @@ impl Stored {
     /// The film as it is meant to be looked at.
     pub fn upright(self) -> Result<Radiograph> {
         use Orientation::*;
-        let Self { height: h, width: w, luma, orientation } = self;
+        let Self { height: h, width: w, luma, coloured, orientation } = self;
         let (height, width) = match orientation {
             NoTransforms | FlipHorizontal | FlipVertical | Rotate180 => (h, w),
             Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (w, h),
@@ -40,6 +42,6 @@ impl Stored {
             let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
             places.map(|(y, x)| stored(y, x)).map(|(y, x)| luma[y * w + x]).collect()
         };
-        Radiograph::new(height, width, luma)
+        Ok(Radiograph::new(height, width, luma)?.with_coloured(coloured))
     }
 }

@@ -9,7 +9,7 @@ use tiff::{ColorType, TiffError};
 
 use super::decode::{Limits, check_size};
 use super::orient::Stored;
-use super::rgba::{luminance, luminance_alpha};
+use super::rgba::{coloured, luminance, over_black};
 use crate::error::{Error, Result};
 
 /// The first film of a TIFF file: grey of 1, 2, 4, 8, 16 or 32 bits, grey floats, palettes, RGB, CMYK; alpha.
@@ -60,21 +60,23 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     let rgb = |i: usize| [at(i, 0), at(i, 1), at(i, 2)];
     // Colours that were multiplied with alpha when they were stored lie on black already.
     let opaque = alpha == Some(ASSOCIATED_ALPHA);
-    let pixel: Box<dyn Fn(usize) -> f32> = match colour {
+    // A grey as a colour has exactly that grey for its luminance.
+    let pixel: Box<dyn Fn(usize) -> [f32; 3]> = match colour {
         ColorType::Gray(_) if unwrapped.is_some() => {
-            let luma = palette_luma(&palette, depth)?;
-            let last = luma.len() as f32 - 1.0;
-            Box::new(move |i| luma[(at(i, 0) * last).round() as usize])
+            let colours = palette_colours(&palette, depth)?;
+            let last = colours.len() as f32 - 1.0;
+            Box::new(move |i| colours[(at(i, 0) * last).round() as usize])
         }
-        ColorType::Gray(_) => Box::new(|i| at(i, 0)),
-        ColorType::Multiband { .. } if alpha == Some(UNASSOCIATED_ALPHA) => Box::new(|i| at(i, 0) * at(i, 1)),
-        ColorType::Multiband { .. } => Box::new(|i| at(i, 0)),
-        ColorType::CMYK(_) => Box::new(|i| luminance(rgb(i).map(|ink| (1.0 - ink) * (1.0 - at(i, 3))))),
-        ColorType::RGBA(_) if !opaque => Box::new(|i| luminance_alpha([at(i, 0), at(i, 1), at(i, 2), at(i, 3)])),
-        _ => Box::new(|i| luminance(rgb(i))),
+        ColorType::Gray(_) => Box::new(|i| [at(i, 0); 3]),
+        ColorType::Multiband { .. } if alpha == Some(UNASSOCIATED_ALPHA) => Box::new(|i| [at(i, 0) * at(i, 1); 3]),
+        ColorType::Multiband { .. } => Box::new(|i| [at(i, 0); 3]),
+        ColorType::CMYK(_) => Box::new(|i| rgb(i).map(|ink| (1.0 - ink) * (1.0 - at(i, 3)))),
+        ColorType::RGBA(_) if !opaque => Box::new(|i| over_black([at(i, 0), at(i, 1), at(i, 2), at(i, 3)])),
+        _ => Box::new(rgb),
     };
-    let luma = (0..pixels).map(pixel).collect();
-    Ok(Stored { height, width, luma, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
+    let luma = (0..pixels).map(|i| luminance(pixel(i))).collect();
+    let coloured = coloured(pixels, &pixel);
+    Ok(Stored { height, width, luma, coloured, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
 }
 
 /// `ExtraSamples` of alpha that the colours were multiplied with when they were stored, and of alpha that they were not
@@ -147,14 +149,14 @@ fn scale(samples: DecodingResult, width: usize, depth: u8) -> Result<Vec<f32>> {
     })
 }
 
-/// Luminance of every index of a palette: all reds, then all greens, then all blues.
-fn palette_luma(palette: &[u32], depth: u8) -> Result<Vec<f32>> {
+/// The colour of every index of a palette, which holds all reds, then all greens, then all blues.
+fn palette_colours(palette: &[u32], depth: u8) -> Result<Vec<[f32; 3]>> {
     let levels = if depth <= 8 { 1 << depth } else { 0 };
     if levels == 0 || palette.len() != 3 * levels {
         return Err(Error::Damaged { format: "TIFF", reason: "its palette does not fit its pixels".into() });
     }
     let colour = |i: usize| [palette[i], palette[levels + i], palette[2 * levels + i]];
-    Ok((0..levels).map(|i| luminance(colour(i).map(high_byte))).collect())
+    Ok((0..levels).map(|i| colour(i).map(high_byte)).collect())
 }
 
 /// Samples of 1, 2 or 4 bits, rows padded to whole bytes, as values in `[0, 1]`.

@@ -33,10 +33,12 @@ impl Film {
         from_rgba(width, height, rgba).map(Film).map_err(thrown)
     }
 
-    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`.
+    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, and the share of pixels that
+    /// had a colour.
     #[wasm_bindgen(js_name = fromLuma)]
-    pub fn from_luma(width: u32, height: u32, luma: Vec<f32>) -> Result<Film, JsValue> {
-        Radiograph::new(height as usize, width as usize, luma).map(Film).map_err(thrown)
+    pub fn from_luma(width: u32, height: u32, luma: Vec<f32>, coloured: f32) -> Result<Film, JsValue> {
+        let film = Radiograph::new(height as usize, width as usize, luma);
+        film.map(|film| Film(film.with_coloured(coloured))).map_err(thrown)
     }
 
     /// Width in pixels, upright.

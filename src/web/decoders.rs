@@ -34,4 +34,10 @@ impl Decoded {
     pub fn luma(&self) -> Vec<f32> {
         self.0.luma().to_vec()
     }
+
+    /// Share of the pixels that had a colour, in `[0, 1]`, for `Film.fromLuma` too.
+    #[wasm_bindgen(getter)]
+    pub fn coloured(&self) -> f32 {
+        self.0.coloured()
+    }
 }

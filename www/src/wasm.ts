@@ -121,7 +121,7 @@ export function openDecoders(): Promise<Decoders> {
 /** How a core makes films. */
 interface Films<F> {
   decode(bytes: Uint8Array): F;
-  fromLuma(width: number, height: number, luma: Float32Array): F;
+  fromLuma(width: number, height: number, luma: Float32Array, coloured: number): F;
 }
 
 /** The film in a file's bytes; `decoders` are for one that the core has no decoder for, see `Film.decodes`. */
@@ -129,7 +129,7 @@ export function decodedFilm<F>(bytes: Uint8Array, Film: Films<F>, decoders: Deco
   if (decoders === undefined) return Film.decode(bytes);
   const decoded = new decoders.Decoded(bytes);
   try {
-    return Film.fromLuma(decoded.width, decoded.height, decoded.luma);
+    return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured);
   } finally {
     decoded.free();
   }
