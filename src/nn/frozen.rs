@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 use super::arena::Arena;
-use super::graph::Graph;
+use super::graph::{Graph, Value};
 use super::maps::Head;
 use super::parameter::{Order, ParameterSpec};
 use super::plan::{Action, Follow, Plan, Step};
@@ -36,10 +36,18 @@ pub struct Frozen {
     pub(super) plan: Plan,
     pub(super) steps: Vec<Ready>,
     pub(super) head: Head,
+    taps: Vec<Tap>,
     /// Channels, rows and columns of an image.
     image: [usize; 3],
     /// Taken by one call at a time; a second one makes buffers of its own.
     arena: Mutex<Arena>,
+}
+
+/// A value that leaves a trace.
+struct Tap {
+    place: usize,
+    pixels: usize,
+    channels: usize,
 }
 
 /// An action with its weights.
@@ -76,8 +84,8 @@ impl Frozen {
         });
         let steps = steps.collect::<Result<_>>()?;
         weights.finish()?;
-        let head = Head::of(graph, &plan);
-        Ok(Self { plan, steps, head, image: graph.input(), arena: Mutex::default() })
+        let (head, taps) = (Head::of(graph, &plan), Tap::all(graph, &plan));
+        Ok(Self { plan, steps, head, taps, image: graph.input(), arena: Mutex::default() })
     }
 
     /// Dimensions of one image, `[channels, height, width]`.
@@ -90,8 +98,7 @@ impl Frozen {
     /// # Panics
     /// When `images` does not hold `n` images.
     pub fn logits(&self, n: usize, images: &[f32]) -> Vec<f32> {
-        let [_, logits] = self.run(n, images, false);
-        logits
+        self.run(n, images, |_, _| {})
     }
 
     /// The features `[n, f]` of `n` images `[n, c, h, w]`, and the logits `[n, k]` that the last layer, a dense one, makes of
@@ -100,24 +107,61 @@ impl Frozen {
     /// # Panics
     /// When `images` does not hold `n` images.
     pub fn features(&self, n: usize, images: &[f32]) -> [Vec<f32>; 2] {
-        self.run(n, images, true)
+        let mut features = Vec::new();
+        let last = self.plan.steps.last().map_or(0, |step| step.output);
+        let logits = self.run(n, images, |step, values| {
+            if step.output == last {
+                features.clone_from(&values[step.input]);
+            }
+        });
+        [features, logits]
     }
 
-    /// What the last step reads, where it is wanted, and what it gives.
-    fn run(&self, n: usize, images: &[f32], wanted: bool) -> [Vec<f32>; 2] {
+    /// The traces `[n, t]` that `n` images `[n, c, h, w]` leave all through the network, and its logits `[n, k]`.
+    ///
+    /// Of each size that the feature maps have, the mean of every channel over the pixels, taken where there are fewest
+    /// channels, of such places at the last. What a network was trained for keeps of an image what tells its classes apart;
+    /// its first half still has everything else.
+    ///
+    /// # Panics
+    /// When `images` does not hold `n` images.
+    pub fn traces(&self, n: usize, images: &[f32]) -> [Vec<f32>; 2] {
+        let width = self.trace_len();
+        let mut traces = vec![0.0; n * width];
+        let logits = self.run(n, images, |step, values| {
+            let mut first = 0;
+            for tap in &self.taps {
+                if tap.place == step.output {
+                    let mut means = vec![0.0; n * tap.channels];
+                    average_pool(tap.pixels, tap.channels, &values[tap.place], &mut means);
+                    for (trace, means) in traces.chunks_exact_mut(width).zip(means.chunks_exact(tap.channels)) {
+                        trace[first..first + tap.channels].copy_from_slice(means);
+                    }
+                }
+                first += tap.channels;
+            }
+        });
+        [traces, logits]
+    }
+
+    /// Numbers in the trace of an image.
+    pub fn trace_len(&self) -> usize {
+        self.taps.iter().map(|tap| tap.channels).sum()
+    }
+
+    /// Logits; `see` is called after every step, with all values that are still there.
+    fn run(&self, n: usize, images: &[f32], mut see: impl FnMut(&Step, &[Vec<f32>])) -> Vec<f32> {
         self.with_arena(|arena| {
             let mut values = self.begin(n, images, arena);
-            let mut features = Vec::new();
             for (i, step) in self.plan.steps.iter().enumerate() {
-                if wanted && i + 1 == self.steps.len() {
-                    features.clone_from(&values[step.input]);
-                }
-                self.advance(n, i, &mut values, arena);
+                self.compute(n, i, &mut values, arena);
+                see(step, &values);
+                self.release(i, &mut values, arena);
             }
             let last = self.plan.steps.last().map_or(0, |step| step.output);
             let logits = values[last].clone();
             values.into_iter().filter(|value| !value.is_empty()).for_each(|value| arena.give(value));
-            [features, logits]
+            logits
         })
     }
 
@@ -144,16 +188,43 @@ impl Frozen {
 
     /// Takes step `i`, and gives back the values that no later step reads.
     pub(super) fn advance(&self, n: usize, i: usize, values: &mut [Vec<f32>], arena: &mut Arena) {
+        self.compute(n, i, values, arena);
+        self.release(i, values, arena);
+    }
+
+    fn compute(&self, n: usize, i: usize, values: &mut [Vec<f32>], arena: &mut Arena) {
         let step = &self.plan.steps[i];
         let mut out = arena.take(n * self.plan.lens[step.output]);
         self.steps[i].run(n, step, values, &mut out, arena);
         values[step.output] = out;
-        let later = &self.plan.steps[i + 1..];
+    }
+
+    fn release(&self, i: usize, values: &mut [Vec<f32>], arena: &mut Arena) {
+        let (step, later) = (&self.plan.steps[i], &self.plan.steps[i + 1..]);
         for place in (0..values.len()).filter(|place| step.reads(*place)) {
             if !later.iter().any(|later| later.reads(place)) {
                 arena.give(std::mem::take(&mut values[place]));
             }
         }
+    }
+}
+
+impl Tap {
+    /// See [`Frozen::traces`].
+    fn all(graph: &Graph, plan: &Plan) -> Vec<Self> {
+        let mut taps: Vec<Self> = Vec::new();
+        for step in &plan.steps {
+            let [height, width, channels] = graph.shape(Value(step.output));
+            let tap = Self { place: step.output, pixels: height * width, channels };
+            match taps.iter_mut().find(|other| other.pixels == tap.pixels) {
+                Some(other) if other.channels >= tap.channels => *other = tap,
+                Some(_) => {}
+                None => taps.push(tap),
+            }
+        }
+        // Rows of values have no pixels to take a mean over.
+        taps.retain(|tap| tap.pixels > 1);
+        taps
     }
 }
 

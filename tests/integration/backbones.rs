@@ -102,6 +102,27 @@ fn networks_in_use_give_pytorchs_logits() {
 }
 
 #[test]
+fn traces_are_the_means_of_the_narrowest_maps_of_each_size() {
+    // Narrowest of 96, 48, 24, 12 and 6 pixels a side: stages 1, 2, 3, 4 (of 80 and 112 channels) and 6 of the paper's table.
+    let graph = Architecture::EfficientNetLite0Slim.graph(4);
+    let network = Frozen::new(&graph, weights(&graph), Precision::Float).unwrap();
+    let [channels, height, width] = graph.input();
+    let images: Vec<f32> = uniform(IMAGES, -1.0, 1.0).take(2 * channels * height * width).collect();
+    let [traces, logits] = network.traces(2, &images);
+    assert_eq!(network.trace_len(), 16 + 24 + 40 + 80 + 192);
+    assert_eq!(traces.len(), 2 * network.trace_len());
+    assert_eq!(logits, network.logits(2, &images));
+    // The last of them is what the mean before the last layer is taken of.
+    let [features, _] = network.features(2, &images);
+    for (trace, features) in traces.chunks_exact(network.trace_len()).zip(features.chunks_exact(192)) {
+        assert_eq!(trace[network.trace_len() - 192..], *features);
+    }
+    let [alone, _] = network.traces(1, &images[images.len() / 2..]);
+    let second = &traces[network.trace_len()..];
+    assert!(alone.iter().zip(second).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)));
+}
+
+#[test]
 fn logits_are_what_the_last_layer_makes_of_the_features() {
     let (cases, batch) = cases();
     for (architecture, graph, _) in cases {
