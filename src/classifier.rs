@@ -1,8 +1,8 @@
 //! From the bytes of an image file to a class with a probability: the one file that shows the whole path.
 //!
 //! Opening a model: card → [`read_weights`] → the network that [`Architecture`] describes, [`Frozen`].
-//! Each film: [`decode`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network → [`softmax`] at the card's
-//! temperature → the card's thresholds.
+//! Each film: [`decode`] → [`plain::refuse`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network →
+//! [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds.
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
@@ -16,7 +16,8 @@ use crate::labels::ByName;
 use crate::metrics::decision::{answered, reached};
 use crate::metrics::{Evaluation, against_the_rest, argmax, evaluate};
 use crate::models::Architecture;
-use crate::nn::{Frozen, Precision};
+use crate::nn::{Frozen, Graph, Precision, Weights};
+use crate::refusal::{Gate, Refusal, plain};
 
 /// What a weights file may hold beside the weights: its header.
 const HEADER_BYTES: usize = 1 << 20;
@@ -32,6 +33,8 @@ pub struct Network {
 pub struct Classifier {
     card: ModelCard,
     network: Network,
+    /// There where the card has a refusal.
+    gate: Option<Gate>,
 }
 
 /// What the network says of one film.
@@ -51,13 +54,36 @@ pub struct Prediction {
     pub refused: Option<Refusal>,
 }
 
-/// Why a film was not classified although it could be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// Stable name of the reason, in kebab case.
-    pub reason: String,
-    /// The reason as a sentence.
-    pub message: String,
+/// What is shown of a prediction: of a refused picture the reason alone, all else being `null`, unless whoever asked wants it
+/// anyway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+// The fields of `Prediction`.
+#[allow(missing_docs)]
+pub struct Shown<'a> {
+    pub label: Option<&'a str>,
+    pub score: Option<f32>,
+    pub scores: Option<&'a ByName<f32>>,
+    pub uncertain: Option<bool>,
+    pub called: Option<&'a ByName<bool>>,
+    pub refused: Option<&'a Refusal>,
+}
+
+impl Prediction {
+    /// What is to be shown of it; `anyway`, also where it was refused.
+    pub fn shown(&self, anyway: bool) -> Shown<'_> {
+        let refused = self.refused.as_ref();
+        if refused.is_some() && !anyway {
+            return Shown { refused, ..Shown::default() };
+        }
+        Shown {
+            label: Some(&self.label),
+            score: Some(self.score),
+            scores: Some(&self.scores),
+            uncertain: Some(self.uncertain),
+            called: self.called.as_ref(),
+            refused,
+        }
+    }
 }
 
 impl Network {
@@ -67,15 +93,9 @@ impl Network {
     /// [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that are not exactly those of
     /// the architecture.
     pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8], precision: Precision) -> Result<Self> {
-        // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
         let graph = architecture.graph(classes);
-        let limit = 4 * graph.parameter_count() + HEADER_BYTES;
-        if safetensors.len() > limit {
-            let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
-            return Err(Error::Weights { reason });
-        }
-        let model = Frozen::new(&graph, read_weights(safetensors)?, precision)?;
-        Ok(Self { model, input: architecture.input(), classes })
+        let weights = unpacked(architecture, &graph, safetensors)?;
+        Ok(Self { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes })
     }
 
     /// What the network gives for each of `n` films, before [`softmax`].
@@ -100,6 +120,15 @@ impl Network {
         finite(features)
     }
 
+    /// The traces that each of `n` films leaves, `[n, traces]`, and its logits: see [`Frozen::traces`].
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub fn traces(&self, images: &[f32]) -> Result<[Vec<f32>; 2]> {
+        let [traces, logits] = self.model.traces(self.films(images)?, images);
+        Ok([finite(traces)?, finite(logits)?])
+    }
+
     /// How many films `images` holds.
     fn films(&self, images: &[f32]) -> Result<usize> {
         let film: usize = self.input.iter().product();
@@ -117,6 +146,17 @@ impl Network {
     pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
         Ok(self.logits(images)?.chunks_exact(self.classes).flat_map(softmax).collect())
     }
+}
+
+/// The tensors of a weights file for `graph`.
+fn unpacked(architecture: Architecture, graph: &Graph, safetensors: &[u8]) -> Result<Weights> {
+    // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
+    let limit = 4 * graph.parameter_count() + HEADER_BYTES;
+    if safetensors.len() > limit {
+        let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
+        return Err(Error::Weights { reason });
+    }
+    read_weights(safetensors)
 }
 
 /// `values`, unless there are infinite ones among them.
@@ -145,8 +185,17 @@ impl Classifier {
     pub fn with_precision(card: ModelCard, safetensors: &[u8], precision: Precision) -> Result<Self> {
         card.validate()?;
         let architecture = Architecture::of(&card)?;
-        let network = Network::new(architecture, card.classes.len(), safetensors, precision)?;
-        Ok(Self { card, network })
+        let classes = card.classes.len();
+        let graph = architecture.graph(classes);
+        let mut weights = unpacked(architecture, &graph, safetensors)?;
+        let gate = card.refusal.as_ref().map(|info| Gate::take(&mut weights, info.features)).transpose()?;
+        let network = Network { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes };
+        if let Some(info) = card.refusal.as_ref().filter(|info| info.features != network.model.trace_len()) {
+            let (given, left) = (info.features, network.model.trace_len());
+            let reason = format!("`refusal.features` is {given}; `{}` leaves {left}", card.architecture);
+            return Err(Error::ModelCard { reason });
+        }
+        Ok(Self { card, network, gate })
     }
 
     /// The card that the model was opened with.
@@ -162,12 +211,20 @@ impl Classifier {
         self.classify(&decode(bytes, &Limits::default())?)
     }
 
-    /// Classifies a film.
+    /// Classifies a film. It also does so where it is refused: what is shown of that is for [`Prediction::shown`].
     ///
     /// # Errors
     /// [`Error::TooSmall`] for a film too small to be one, and those of [`Self::scores`].
     pub fn classify(&self, film: &Radiograph) -> Result<Prediction> {
-        let scores = self.scores(&self.card.preprocess.apply(film)?)?;
+        let input = self.card.preprocess.apply(film)?;
+        let (logits, refused) = match (&self.gate, &self.card.refusal) {
+            (Some(gate), Some(info)) => {
+                let [traces, logits] = self.network.traces(&input)?;
+                (logits, plain::refuse(film).or_else(|| gate.refuse(&traces, info)))
+            }
+            _ => (self.network.logits(&input)?, None),
+        };
+        let scores = probabilities(&logits, self.card.classes.len(), self.card.temperature());
         let best = argmax(&scores);
         let by_class: ByName<f32> = self.card.classes.iter().cloned().zip(scores.iter().copied()).collect();
         let reaches = |class: &str, threshold: f64| by_class.get(class).is_some_and(|p| f64::from(*p) >= threshold);
@@ -180,7 +237,7 @@ impl Classifier {
             uncertain: self.card.uncertain.as_ref().is_some_and(|band| f64::from(scores[best]) < band.below),
             called,
             scores: by_class,
-            refused: None,
+            refused,
         })
     }
 
@@ -221,6 +278,14 @@ impl Classifier {
     /// Those of [`Network::logits`].
     pub fn features(&self, images: &[f32]) -> Result<Vec<f32>> {
         self.network.features(images)
+    }
+
+    /// The traces that `n` films leave all through the network, `[n, traces]`: what a [`Gate`] is fitted to.
+    ///
+    /// # Errors
+    /// Those of [`Network::logits`].
+    pub fn traces(&self, images: &[f32]) -> Result<Vec<f32>> {
+        self.network.traces(images).map(|[traces, _]| traces)
     }
 
     /// Measures [`scores`](Self::scores) against the truth, the card's decisions among them.

@@ -18,6 +18,7 @@ pub mod nn;
 #[cfg(feature = "cli")]
 pub mod onnx;
 pub mod preprocess;
+pub mod refusal;
 pub mod train;
 #[cfg(feature = "bindings")]
 pub mod web;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::labels::ByName;
 use crate::metrics::{Evaluation, OperatingPoint, UncertainBand};
 use crate::preprocess::Preprocess;
+use crate::refusal::GateInfo;
 
 /// The version of the card's layout that this code reads and writes.
 pub const FORMAT: u32 = 1;
@@ -65,6 +66,9 @@ pub struct ModelCard {
     /// Below which probability the answer is "uncertain".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<UncertainBand>,
+    /// When a picture is refused; without it every picture is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<GateInfo>,
     /// What an audit for shortcuts found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
@@ -147,6 +151,7 @@ impl ModelCard {
             calibration: None,
             operating_points: None,
             uncertain: None,
+            refusal: None,
             audit: None,
             ablation: Vec::new(),
         }
@@ -154,7 +159,15 @@ impl ModelCard {
 
     /// The card without what was measured of the weights, for other weights.
     pub fn unmeasured(self) -> Self {
-        Self { metrics: Vec::new(), calibration: None, operating_points: None, uncertain: None, audit: None, ..self }
+        Self {
+            metrics: Vec::new(),
+            calibration: None,
+            operating_points: None,
+            uncertain: None,
+            refusal: None,
+            audit: None,
+            ..self
+        }
     }
 
     /// What divides the network's outputs before they become probabilities, 1 where the card has no calibration.
@@ -257,6 +270,7 @@ impl ModelCard {
 
     /// Numbers that every prediction goes through.
     fn validate_decisions(&self) -> Result<()> {
+        self.refusal.as_ref().map_or(Ok(()), GateInfo::validate)?;
         let temperature = self.temperature();
         // An f32 is divided by it.
         if !(1e-3..=1e3).contains(&temperature) {
@@ -391,7 +405,8 @@ mod tests {
     #[test]
     fn what_decides_is_checked_and_an_old_card_gains_no_field() {
         let old = String::from_utf8(read(&card_of_abc()).unwrap().to_json()).unwrap();
-        for field in ["misuse", "data", "calibration", "operating_points", "uncertain", "audit", "ablation"] {
+        for field in ["misuse", "data", "calibration", "operating_points", "uncertain", "refusal", "audit", "ablation"]
+        {
             assert!(!old.contains(field), "{field}");
         }
         let share = json!({"count": 19, "of": 20, "value": 0.95, "interval": [0.76, 0.99], "interval_by_group": null});
@@ -403,6 +418,7 @@ mod tests {
             "threshold": 0.3, "for_sensitivity": 0.95, "validation": {"sensitivity": share, "specificity": null}
         }});
         card["uncertain"] = json!({"below": 0.6, "for_error": 0.02, "validation": {"coverage": share, "error": null}});
+        card["refusal"] = json!({"minimum_probability": 0.1, "maximum_distance": 2.5, "features": 352});
         let read_back = read(&card).unwrap();
         assert_eq!(read_back.temperature(), 1.5);
         assert_eq!(ModelCard::from_json(&read_back.to_json()).unwrap(), read_back);
@@ -413,6 +429,8 @@ mod tests {
             ("/operating_points/Normal/threshold", json!(1.5), "`operating_points.Normal.threshold`"),
             ("/operating_points", json!({"Mass": card["operating_points"]["Normal"]}), "no class"),
             ("/uncertain/below", json!(-0.1), "`uncertain.below`"),
+            ("/refusal/minimum_probability", json!(2.0), "`refusal.minimum_probability`"),
+            ("/refusal/maximum_distance", json!(-1.0), "`refusal.maximum_distance`"),
         ] {
             let mut card = card.clone();
             *card.pointer_mut(pointer).unwrap() = value;

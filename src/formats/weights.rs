@@ -16,7 +16,7 @@ use safetensors::{Dtype, serialize};
 
 use crate::error::{Error, Result};
 use crate::kernels::quantized::{dequantize_rows, quantize_rows};
-use crate::nn::{Tensor, Weights};
+use crate::nn::{BESIDE, Tensor, Weights};
 
 /// Ending of the name of the scales of an eight-bit tensor.
 const SCALE: &str = ".scale";
@@ -178,6 +178,20 @@ pub fn write_weights(weights: &[Weight]) -> Result<Vec<u8>> {
     views.and_then(|views| serialize(views, None)).map_err(|error| invalid(error.to_string()))
 }
 
+/// The safetensors file `safetensors` with `beside` in place of what lay [`BESIDE`] its network; the network's own tensors
+/// stay bit for bit.
+///
+/// # Errors
+/// [`Error::Weights`] for bytes that are not safetensors, and those of [`write_weights`].
+pub fn write_beside(safetensors: &[u8], beside: &[Weight]) -> Result<Vec<u8>> {
+    let damaged = |error: safetensors::SafeTensorError| invalid(error.to_string());
+    let own = SafeTensors::deserialize(safetensors).map_err(damaged)?;
+    let added = write_weights(beside)?;
+    let added = SafeTensors::deserialize(&added).map_err(damaged)?;
+    let kept = own.iter().filter(|(name, _)| !name.starts_with(BESIDE));
+    serialize(kept.chain(added.iter()), None).map_err(damaged)
+}
+
 fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
@@ -194,6 +208,18 @@ mod tests {
         let n: usize = shape.iter().product();
         let values = (0..n).map(|i| ((i * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect();
         Weight { name: name.into(), shape: shape.to_vec(), values, storage }
+    }
+
+    #[test]
+    fn what_lies_beside_a_network_is_replaced_and_the_network_stays() {
+        let own = [weight("a", &[3, 5], Storage::Int8), weight("b", &[4], Storage::F16)];
+        let file = write_weights(&own).unwrap();
+        let first = write_beside(&file, &[weight("refusal.x", &[9], Storage::F32)]).unwrap();
+        let second = write_beside(&first, &[weight("refusal.y", &[2], Storage::F32)]).unwrap();
+        let names: Vec<String> = read_weights(&second).unwrap().0.into_keys().collect();
+        assert_eq!(names, ["a", "b", "refusal.y"]);
+        assert_eq!(write_beside(&second, &[]).unwrap(), file);
+        assert_eq!(write_beside(b"none", &[]).unwrap_err().kind(), "weights");
     }
 
     /// A file with one tensor, written out by hand as the format's page describes it.

@@ -24,4 +24,4 @@ pub(crate) use graph::{Layer, Op};
 pub use maps::FeatureMaps;
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
-pub use weights::{Tensor, Weights};
+pub use weights::{BESIDE, Tensor, Weights};

@@ -13,6 +13,10 @@ pub struct Tensor {
     pub values: Vec<f32>,
 }
 
+/// Beginning of the names of tensors that lie in a network's weights file and are none of its own: those of a
+/// [`Gate`](crate::refusal::Gate).
+pub const BESIDE: &str = "refusal.";
+
 /// The tensors of a weights file by name; a network takes them out one by one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weights(pub BTreeMap<String, Tensor>);
@@ -50,15 +54,16 @@ impl Weights {
         self.shape(&bias).is_some().then_some(bias)
     }
 
-    /// To be called when a network has taken all it wants: a file that holds more is not the network's.
+    /// To be called when a network has taken all it wants: a file that holds more is not the network's. What lies
+    /// [`BESIDE`] it may stay.
     ///
     /// # Errors
     /// [`Error::Weights`] naming what is left.
     pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() {
+        let left: Vec<String> = self.0.into_keys().filter(|name| !name.starts_with(BESIDE)).collect();
+        if left.is_empty() {
             return Ok(());
         }
-        let left: Vec<String> = self.0.into_keys().collect();
         Err(Error::Weights { reason: format!("the network has no use for: {}", left.join(", ")) })
     }
 }
@@ -91,6 +96,15 @@ mod tests {
     fn a_tensor_of_another_shape_is_named_with_both_shapes() {
         let error = weights().take("fc.weight", &[3, 2]).unwrap_err();
         assert_eq!(error.to_string(), "tensor `fc.weight`: expected shape [3, 2], found [2, 3]");
+    }
+
+    #[test]
+    fn what_lies_beside_a_network_may_stay() {
+        let mut weights = weights();
+        weights.take("fc.weight", &[2, 3]).unwrap();
+        weights.take("fc.bias", &[2]).unwrap();
+        weights.0.insert("refusal.mean".into(), Tensor { shape: vec![1], values: vec![0.0] });
+        weights.finish().unwrap();
     }
 
     #[test]

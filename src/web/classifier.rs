@@ -116,9 +116,11 @@ impl Classifier {
     }
 
     /// Judges a film: a `Prediction` as JSON.
-    pub fn classify(&self, film: &Film) -> Result<String, JsValue> {
+    ///
+    /// Of a film that is refused it holds the refusal alone, unless `anyway`.
+    pub fn classify(&self, film: &Film, anyway: bool) -> Result<String, JsValue> {
         let prediction = self.0.classify(&film.0).map_err(thrown)?;
-        serde_json::to_string(&prediction).map_err(|error| JsError::from(error).into())
+        serde_json::to_string(&prediction.shown(anyway)).map_err(|error| JsError::from(error).into())
     }
 
     /// Where the network found what speaks for `class`: a layer to be stretched over the film.

@@ -8,6 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "labels"],
     &["image", "kernels", "metrics"],
     &["preprocess", "nn"],
+    &["refusal"],
     &["formats", "explain"],
     &["models", "data"],
     &["audit", "classifier", "compress", "onnx", "train"],

@@ -22,3 +22,4 @@ mod initialisation;
 mod onnx;
 mod pytorch_files;
 mod pytorch_parity;
+mod refusal;

@@ -1,5 +1,6 @@
 //! `roentgen evaluate`: a model measured on folders of labelled films.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use roentgen::nn::Precision;
 use serde::Serialize;
 
 use crate::films::{self, Outputs, UnreadableFilm};
+use crate::refusal::{self, Counts};
 use crate::ui;
 
 /// What `roentgen evaluate` takes.
@@ -29,6 +31,9 @@ pub struct Args {
     /// Write the result as JSON to FILE; `-` prints it in place of the report
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Count also which films the model refuses, and why; they are measured all the same
+    #[arg(long)]
+    refuse: bool,
     /// Compute dense layers in eight bits, and say on how many films the class is the one that floats give
     #[arg(long)]
     int8: bool,
@@ -45,6 +50,9 @@ struct Report {
     /// Share of the films that get the class that they get in floats, where the model ran in eight bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_class_as_floats: Option<f64>,
+    /// What the model refuses of each class, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<BTreeMap<String, Counts>>,
     /// Folders that are no class of the model.
     left_out: Vec<String>,
     unreadable: Vec<UnreadableFilm>,
@@ -68,18 +76,31 @@ pub fn run(args: Args) -> Result<ExitCode> {
         here.iter().zip(&there).filter(|(a, b)| a == b).count() as f64 / here.len() as f64
     };
     let same_class_as_floats = floats.map(|floats| measure(&floats, &samples).map(same)).transpose()?;
+    let refused = args.refuse.then(|| refused(&classifier, &samples)).transpose()?;
     let report = Report {
         model: card.id.clone(),
         version: card.version.clone(),
         data: folder.display().to_string(),
         evaluation,
         same_class_as_floats,
+        refused,
         left_out,
         unreadable,
     };
     films::name_unreadable(&report.unreadable);
     ui::report(&report, args.json.as_deref(), describe)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the model refuses of the films of each class.
+fn refused(classifier: &Classifier, samples: &[Sample]) -> Result<BTreeMap<String, Counts>> {
+    refusal::needed(classifier.card())?;
+    let classes = classifier.card().classes.iter().enumerate();
+    let counted = classes.map(|(index, class)| {
+        let paths = samples.iter().filter(|sample| sample.class == index).map(|sample| sample.path.as_path());
+        (class.clone(), refusal::count(classifier, &paths.collect::<Vec<_>>()))
+    });
+    Ok(counted.collect())
 }
 
 /// What [`measure`] found.
@@ -178,6 +199,9 @@ fn describe(report: &Report) -> String {
             vec![source.into(), ui::thousands(s.n), ui::percent(s.accuracy), ui::interval(s.accuracy_interval)]
         }));
         text += &format!("\n\n{}", ui::table(&rows));
+    }
+    if let Some(refused) = &report.refused {
+        text += &format!("\n\n{}", refusal::table(refused.iter().map(|(class, counts)| (class.as_str(), counts))));
     }
     if !report.left_out.is_empty() {
         text += &format!("\n\nleft out, no class of the model: {}", report.left_out.join(", "));

@@ -15,6 +15,7 @@ mod films;
 mod model_folder;
 mod plot;
 mod predict;
+mod refusal;
 mod summary;
 mod train;
 mod ui;
@@ -41,6 +42,8 @@ enum Command {
     Train(train::Args),
     /// Classify image files with a model
     Predict(predict::Args),
+    /// Fit and measure what a model refuses to judge
+    Refusal(refusal::Args),
     /// Measure a model on folders of labelled films
     Evaluate(evaluate::Args),
     /// Fit a model's probabilities, thresholds and uncertain band on validation films
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Dataset(args) => dataset::run(args),
         Command::Train(args) => train::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Refusal(args) => refusal::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Compress(args) => compress::run(args),

@@ -7,21 +7,22 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use image::{ImageError, ImageFormat, RgbImage};
-use roentgen::classifier::{Classifier, Prediction, Refusal};
+use roentgen::classifier::{Classifier, Prediction, Shown};
 use roentgen::data::read_film;
 use roentgen::error::{Error, Result};
 use roentgen::explain::overlay;
 use roentgen::formats::folder::{read_model_folder, write_file_atomically};
 use roentgen::image::{Limits, decode};
-use roentgen::labels::ByName;
 use serde::Serialize;
 
 use crate::ui;
 
 /// What `roentgen predict` takes.
 #[derive(clap::Args)]
-#[command(after_help = "A file that cannot be classified is reported in its line and does not stop the others.\n\
-    Exit code: 0 when every file was classified, 1 when any was not.")]
+#[command(
+    after_help = "A file that cannot be classified, or that the model refuses as no frontal chest film, is reported in its line and \
+    does not stop the others.\nExit code: 0 when every file was classified, 1 when any was not."
+)]
 pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
@@ -32,6 +33,9 @@ pub struct Args {
     /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, error, ms}
     #[arg(long)]
     json: bool,
+    /// Show what the model says of refused files too, marked as refused
+    #[arg(long)]
+    show_anyway: bool,
     /// Write the film, one only, as PNG with a heat map (Grad-CAM) over it: where the network found what speaks for a class
     #[arg(long, value_name = "OUT.png")]
     explain: Option<PathBuf>,
@@ -43,18 +47,14 @@ pub struct Args {
 /// How far the heat map hides the film where it is hottest.
 const OPACITY: f32 = 0.6;
 
-/// One line of `--json`. Without an error `label`, `score`, `scores` and `uncertain` are there; with one they are null.
+/// One line of `--json`. With an error, or where the file was refused and not to be shown anyway, `label`, `score`, `scores`,
+/// `uncertain` and `called` are null.
 #[derive(Serialize)]
 struct Line<'a> {
     /// As given; bytes that are no UTF-8 are replaced by U+FFFD.
     file: &'a str,
-    label: Option<&'a str>,
-    score: Option<f32>,
-    scores: Option<&'a ByName<f32>>,
-    uncertain: Option<bool>,
-    /// Null also where the model has no operating points.
-    called: Option<&'a ByName<bool>>,
-    refused: Option<&'a Refusal>,
+    #[serde(flatten)]
+    shown: Shown<'a>,
     error: Option<Failure>,
     /// Reading, decoding and classifying, in milliseconds.
     ms: f64,
@@ -83,12 +83,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let start = Instant::now();
         let outcome = classify(&classifier, path);
         let ms = start.elapsed().as_secs_f64() * 1000.0;
-        failed |= outcome.is_err();
+        failed |= outcome.as_ref().map_or(true, |prediction| prediction.refused.is_some() && !args.show_anyway);
         let file = path.to_string_lossy();
         let line = if args.json {
-            json(&file, &outcome, ms)
+            json(&file, &outcome, args.show_anyway, ms)
         } else {
-            text(&file, &outcome, ms, classifier.card().classes.as_slice())
+            text(&file, &outcome, args.show_anyway, ms, classifier.card().classes.as_slice())
         };
         bar.suspend(|| ui::say(line))?;
         bar.inc(1);
@@ -128,16 +128,10 @@ fn explain(classifier: &Classifier, path: &Path, class: &str, out: &Path) -> Res
     write_file_atomically(out, &png.into_inner())
 }
 
-fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
-    let prediction = outcome.as_ref().ok();
+fn json(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64) -> String {
     let line = Line {
         file,
-        label: prediction.map(|p| p.label.as_str()),
-        score: prediction.map(|p| p.score),
-        scores: prediction.map(|p| &p.scores),
-        uncertain: prediction.map(|p| p.uncertain),
-        called: prediction.and_then(|p| p.called.as_ref()),
-        refused: prediction.and_then(|p| p.refused.as_ref()),
+        shown: outcome.as_ref().map(|prediction| prediction.shown(anyway)).unwrap_or_default(),
         error: outcome.as_ref().err().map(|error| Failure { kind: error.kind(), message: error.to_string() }),
         ms: (ms * 100.0).round() / 100.0,
     };
@@ -145,12 +139,17 @@ fn json(file: &str, outcome: &Result<Prediction>, ms: f64) -> String {
 }
 
 /// Fixed widths, so that lines can be printed one by one: the longest label is known from the model.
-fn text(file: &str, outcome: &Result<Prediction>, ms: f64, classes: &[String]) -> String {
+fn text(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64, classes: &[String]) -> String {
     let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("uncertain".len());
     let line = match outcome {
         Err(error) => format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "error", "", without_path(error)),
-        Ok(Prediction { refused: Some(refusal), .. }) => {
-            format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "refused", "", refusal.message)
+        Ok(Prediction { refused: Some(refusal), label, score, .. }) => {
+            let nevertheless = if anyway {
+                format!(" Without that it would be {label}, {}.", ui::percent((*score).into()))
+            } else {
+                String::new()
+            };
+            format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}{nevertheless}", "refused", "", refusal.message)
         }
         Ok(Prediction { uncertain: true, label, score, .. }) => {
             let score = ui::percent((*score).into());
