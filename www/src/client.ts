@@ -14,6 +14,14 @@ export interface OpenOptions extends CallOptions, RunOptions {
   onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+/** What judging a film takes besides. */
+export interface JudgeOptions extends CallOptions {
+  /** Called with the film as it was decoded, before it is judged: what is shown is what is judged. */
+  onFilm?: ((film: Film) => void) | undefined;
+  /** Whether what the model says of a picture that it refuses is wanted all the same. */
+  showAnyway?: boolean | undefined;
+}
+
 /** A worker with at most one model in it. */
 export class Client {
   readonly #link = new Link<Engine>(workerUrl);
@@ -40,12 +48,12 @@ export class Client {
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  classify(image: Blob | ImageData, options: CallOptions & { onFilm?: ((film: Film) => void) | undefined }): Promise<Classification> {
+  classify(image: Blob | ImageData, options: JudgeOptions): Promise<Classification> {
     const onFilm = Comlink.proxy((film: Film) => {
       if (options.onFilm === undefined || options.signal?.aborted) film.bitmap.close();
       else options.onFilm(film);
     });
-    return this.#link.call(options.signal, (job) => this.#link.engine.classify(job, image, onFilm));
+    return this.#link.call(options.signal, (job) => this.#link.engine.classify(job, image, options.showAnyway ?? false, onFilm));
   }
 
   /**

@@ -3,7 +3,7 @@
 import { LitElement, type PropertyValues } from 'lit';
 import { Client } from './client';
 import { InternalError, isAbort, RoentgenError } from './errors';
-import { modelFolder, type CallOptions } from './index';
+import { modelFolder, type ClassifyOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
 import { take, takeFrom, type Taken } from './transfer';
@@ -90,12 +90,13 @@ export class XrayClassifier extends LitElement {
   }
 
   /**
-   * Judges one film and shows it. A film under way is given up: its promise rejects with an AbortError.
+   * Judges one film and shows it; with `showAnyway` also where the model refuses it, marked. A film under way is given up: its
+   * promise rejects with an AbortError.
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  async classify(file: Blob | ImageData, options: CallOptions = {}): Promise<Classification> {
-    return this.#judge({ file, others: 0 }, options.signal);
+  async classify(file: Blob | ImageData, options: Omit<ClassifyOptions, 'onFilm'> = {}): Promise<Classification> {
+    return this.#judge({ file, others: 0 }, options);
   }
 
   /** Uses a model at hand; without one, that of the attribute again. */
@@ -148,6 +149,7 @@ export class XrayClassifier extends LitElement {
       retry: () => void this.#retry(),
       explain: (label) => void this.#explain(label),
       fade: (opacity) => this.#show({ opacity }),
+      showAnyway: () => this.#showAnyway(),
     });
   }
 
@@ -214,7 +216,10 @@ export class XrayClassifier extends LitElement {
     }
   }
 
-  async #judge({ file, others }: Taken, signal?: AbortSignal): Promise<Classification> {
+  async #judge(
+    { file, others }: Taken,
+    { signal, showAnyway }: Omit<ClassifyOptions, 'onFilm'> = {},
+  ): Promise<Classification> {
     this.#job.abort();
     const job = new AbortController();
     this.#job = job;
@@ -231,6 +236,7 @@ export class XrayClassifier extends LitElement {
       if (this.#client === undefined) throw this.#state.loading.phase === 'failed' ? this.#state.loading.error : absent();
       const result = await this.#client.classify(file, {
         signal: either,
+        showAnyway,
         onFilm: (film) => this.#show({ film, judgement: { phase: 'judging' } }),
       });
       this.#show({ judgement: { phase: 'judged', result } });
@@ -280,6 +286,12 @@ export class XrayClassifier extends LitElement {
       return;
     }
     this.#judge(taken).catch(() => {});
+  }
+
+  /** Judges the film at hand again, and shows it although it was refused. */
+  #showAnyway(): void {
+    if (this.#file === undefined) return;
+    this.#judge({ file: this.#file, others: this.#state.others }, { showAnyway: true }).catch(() => {});
   }
 
   async #retry(): Promise<void> {

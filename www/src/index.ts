@@ -11,25 +11,19 @@
  * The model is fetched once; the films given to `classify` go nowhere. Not a medical device.
  */
 
-import { Client, type CallOptions, type OpenOptions } from './client';
+import { Client, type CallOptions, type JudgeOptions, type OpenOptions } from './client';
 import { NoModelError } from './errors';
-import type { Classification, Explanation, Film, ModelCard, ModelFiles, Runtime } from './types';
+import type { Classification, Explanation, ModelCard, ModelFiles, Runtime } from './types';
 
 export * from './errors';
 export type * from './types';
-export type { CallOptions, OpenOptions } from './client';
+export type { CallOptions, JudgeOptions as ClassifyOptions, OpenOptions } from './client';
 export * from './train';
 
 /** Where the model is, what to do while it loads, and how it is to run. */
 export interface ClassifierOptions extends OpenOptions {
   /** Address of a model folder, absolute or relative to the page, which holds `model.json` and the weights; or both at hand. */
   model: string | URL | ModelFiles;
-}
-
-/** What `classify` takes besides the film. */
-export interface ClassifyOptions extends CallOptions {
-  /** Called with the film as it was decoded, before it is judged: what is shown is what is judged. */
-  onFilm?: (film: Film) => void;
 }
 
 /** A model, ready in a worker of its own. */
@@ -43,7 +37,7 @@ export interface RoentgenClassifier {
    *
    * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
    */
-  classify(image: Blob | ImageData, options?: ClassifyOptions): Promise<Classification>;
+  classify(image: Blob | ImageData, options?: JudgeOptions): Promise<Classification>;
   /**
    * Where the network found what speaks for a class of the card in a film (Grad-CAM): a layer to be stretched over it.
    *

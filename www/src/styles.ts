@@ -207,6 +207,19 @@ export const styles = css`
     margin-top: 0.6rem;
   }
 
+  .mark {
+    margin-bottom: 1rem;
+    padding: 0.6rem 0.8rem;
+    border: 1px solid var(--_warning);
+    border-radius: 6px;
+    color: var(--_warning);
+  }
+
+  .refused .scores,
+  .refused .label {
+    opacity: 0.75;
+  }
+
   .scores {
     margin-bottom: 1.5rem;
     list-style: none;

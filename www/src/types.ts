@@ -176,6 +176,8 @@ export interface ModelCard {
   calibration?: Calibration;
   operating_points?: Record<string, OperatingPoint>;
   uncertain?: UncertainBand;
+  /** When a picture is refused; a model without it judges every picture. */
+  refusal?: { minimum_probability: number; maximum_distance: number; features: number };
   audit?: Audit;
   ablation?: Ablation[];
 }
@@ -188,16 +190,28 @@ export interface ModelFiles {
   weights: Blob;
 }
 
-/** Why a film was not judged. */
+/** Why a picture is not judged. */
 export interface Refusal {
-  /** Machine-readable, kebab case. */
-  reason: string;
+  reason:
+    | 'too-small'
+    | 'blank'
+    | 'colour-photo'
+    | 'inverted'
+    | 'rotated'
+    | 'upside-down'
+    | 'cropped'
+    | 'not-a-chest-film'
+    | 'unfamiliar';
   /** For people. */
   message: string;
+  /** What was measured; its unit is the reason's. */
+  value: number;
+  /** Beyond what the picture would have been judged. */
+  limit: number;
 }
 
-/** What the classifier says of one film. */
-export interface Prediction {
+/** What the classifier says of one film. Where `refused` is not null it means nothing, and is there because it was asked for. */
+export interface Answer {
   /** The most probable class. */
   label: string;
   /** Its probability, in [0, 1]. */
@@ -211,11 +225,24 @@ export interface Prediction {
   refused: Refusal | null;
 }
 
+/** What is said of a picture that was refused, and not to be shown anyway: why. */
+export interface Refused {
+  label: null;
+  score: null;
+  scores: null;
+  uncertain: null;
+  called: null;
+  refused: Refusal;
+}
+
+/** An answer, or, with a `label` of null, none. */
+export type Prediction = Answer | Refused;
+
 /** A prediction and what it cost. */
-export interface Classification extends Prediction {
+export type Classification = Prediction & {
   /** Milliseconds for decoding, preprocessing and the network together. */
   ms: number;
-}
+};
 
 /** A film as the classifier saw it, greyscale, reduced to fit a screen. */
 export interface Film {

@@ -15,6 +15,7 @@ export interface Actions {
   /** Lays the map of a class over the film; without one, takes it away. */
   explain(label: string | undefined): void;
   fade(opacity: number): void;
+  showAnyway(): void;
 }
 
 export function view(state: State, actions: Actions): TemplateResult {
@@ -45,9 +46,11 @@ export function announcement({ loading, judgement, name }: State): string {
     case 'judging':
       return loading.phase === 'loading' ? `The model is still loading. ${film} is next.` : `Judging ${film}.`;
     case 'judged': {
-      const { label, score, ms, refused, uncertain } = judgement.result;
-      if (refused !== null) return `${film} was not judged. ${refused.message}`;
+      const { result } = judgement;
+      if (result.label === null) return `${film} was not judged. ${result.refused.message}`;
+      const { label, score, ms, refused, uncertain } = result;
       const likeliest = `${label}, ${probability(score)}`;
+      if (refused !== null) return `${film} was refused, and is shown anyway: ${likeliest}. That means nothing for it.`;
       return uncertain
         ? `${film}: uncertain. Most probable is ${likeliest}. Judged in ${duration(ms)}.`
         : `${film}: ${likeliest}, in ${duration(ms)}.`;
@@ -101,8 +104,8 @@ function panel(state: State, actions: Actions): TemplateResult {
     ${loading.phase === 'failed' ? problem('The model did not load', loading.error, actions) : nothing}
     ${judgement.phase === 'judged' && loading.phase === 'ready'
       ? [
-          judged(judgement.result, loading.card),
-          judgement.result.refused === null ? explained(state, loading.card, judgement.result.label, actions) : nothing,
+          judged(judgement.result, loading.card, actions),
+          judgement.result.label === null ? nothing : explained(state, loading.card, judgement.result.label, actions),
         ]
       : judgement.phase === 'failed' && loading.phase !== 'failed'
         ? problem(name === '' ? 'No result' : `No result for ${name}`, judgement.error, actions)
@@ -151,19 +154,25 @@ function idle(card: ModelCard, busy: boolean): TemplateResult {
   `;
 }
 
-function judged(result: Classification, card: ModelCard): TemplateResult {
-  if (result.refused !== null) {
+function judged(result: Classification, card: ModelCard, actions: Actions): TemplateResult {
+  if (result.label === null) {
     return html`
       <div>
-        <p class="eyebrow">Not judged</p>
+        <p class="eyebrow">Refused</p>
         <p class="label" part="label">No answer</p>
-        <p part="refusal">${result.refused.message}</p>
+        <p part="refusal" data-reason=${result.refused.reason}>${result.refused.message}</p>
         <p class="quiet">Looked at in ${duration(result.ms)}, on this device.</p>
+        <button type="button" part="button" @click=${actions.showAnyway}>Show anyway</button>
       </div>
     `;
   }
   return html`
-    <div>
+    <div class=${result.refused === null ? '' : 'refused'}>
+      ${result.refused === null
+        ? nothing
+        : html`<p class="mark" part="refusal" data-reason=${result.refused.reason}>
+            Refused, shown anyway. ${result.refused.message} What follows means nothing for such a picture.
+          </p>`}
       <p class="eyebrow">${result.uncertain ? 'No sure answer' : 'Most probable'}</p>
       <p class="label" part="label">${result.uncertain ? 'Uncertain' : result.label}</p>
       ${result.uncertain && card.uncertain

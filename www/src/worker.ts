@@ -49,7 +49,12 @@ const engine = {
   },
 
   /** Judges one film; `onFilm` gets it as soon as it is decoded, even while the model still loads. */
-  classify(job: number, image: Blob | ImageData, onFilm: (film: Film) => unknown): Promise<Outcome<Classification>> {
+  classify(
+    job: number,
+    image: Blob | ImageData,
+    showAnyway: boolean,
+    onFilm: (film: Film) => unknown,
+  ): Promise<Outcome<Classification>> {
     return run(job, async (signal) => {
       const { film, started } = await decode(image, signal);
       try {
@@ -60,7 +65,7 @@ const engine = {
         const model = await whenOpen(classifier, signal);
         signal.throwIfAborted();
         const judging = performance.now();
-        const prediction = JSON.parse(model.classify(film)) as Prediction;
+        const prediction = JSON.parse(model.classify(film, showAnyway)) as Prediction;
         return { ...prediction, ms: decoded + performance.now() - judging };
       } finally {
         film.free();
