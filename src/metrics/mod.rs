@@ -78,6 +78,9 @@ pub struct SourceAccuracy {
     pub accuracy: f64,
     /// Wilson interval of it.
     pub accuracy_interval: [f64; 2],
+    /// The films of each class by themselves, where the source has any: a source with one class only, or mostly, is easy.
+    #[serde(default)]
+    pub by_class: Option<ByName<Share>>,
 }
 
 /// Measures predictions against the truth.
@@ -97,7 +100,6 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
 
     let predicted: Vec<usize> = scores.chunks_exact(k).map(argmax).collect();
     let correct: Vec<bool> = predicted.iter().zip(labels).map(|(p, t)| p == t).collect();
-    let tops: Vec<f32> = scores.chunks_exact(k).zip(&predicted).map(|(row, &best)| row[best]).collect();
     let hits = correct.iter().filter(|&&hit| hit).count();
     let confusion = confusion(labels, &predicted, k);
     let rates: Vec<ClassRates> = (0..k).map(|class| ClassRates::of(class, &confusion)).collect();
@@ -128,7 +130,7 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
         confusion,
         per_class: classes.iter().cloned().zip(rates).collect(),
         by_source: None,
-        ece: expected_calibration_error(&reliability(&tops, &correct, RELIABILITY_BINS)),
+        ece: calibration_error(scores, labels, k),
         operating_points: None,
         answered: None,
         classes: classes.to_vec(),
@@ -144,24 +146,57 @@ pub fn against_the_rest(scores: &[f32], labels: &[usize], class: usize, classes:
     (probabilities, labels.iter().map(|&label| label == class).collect())
 }
 
-/// The accuracy on each source by itself, sorted by name.
+/// The expected calibration error of the most probable class, see [`expected_calibration_error`]; `None` without films.
 ///
 /// # Shapes
-/// - `scores`: `[n, classes]` row-major; `labels`, `sources`: `[n]`
-pub fn accuracy_by_source(scores: &[f32], labels: &[usize], sources: &[String]) -> ByName<SourceAccuracy> {
+/// - `scores`: `[n, classes]` row-major, probabilities; `labels`: `[n]`
+pub fn calibration_error(scores: &[f32], labels: &[usize], classes: usize) -> Option<f64> {
+    let (tops, correct): (Vec<f32>, Vec<bool>) = scores
+        .chunks_exact(classes)
+        .zip(labels)
+        .map(|(row, &label)| {
+            let best = argmax(row);
+            (row[best], best == label)
+        })
+        .unzip();
+    expected_calibration_error(&reliability(&tops, &correct, RELIABILITY_BINS))
+}
+
+/// The accuracy on each source by itself, sorted by name, and on each class of it.
+///
+/// # Shapes
+/// - `scores`: `[n, classes]` row-major; `labels`, `sources`, `groups`: `[n]`
+pub fn accuracy_by_source(
+    scores: &[f32],
+    labels: &[usize],
+    classes: &[String],
+    sources: &[String],
+    groups: Option<&[String]>,
+) -> ByName<SourceAccuracy> {
     assert_eq!(labels.len(), sources.len());
     let mut names: Vec<&String> = sources.iter().collect();
     names.sort();
     names.dedup();
-    let k = scores.len() / labels.len().max(1);
+    let correct: Vec<bool> =
+        scores.chunks_exact(classes.len()).zip(labels).map(|(row, &label)| argmax(row) == label).collect();
+    let share = |films: &[usize]| {
+        let hits: Vec<bool> = films.iter().map(|&i| correct[i]).collect();
+        let groups: Option<Vec<String>> = groups.map(|groups| films.iter().map(|&i| groups[i].clone()).collect());
+        Share::of(&hits, groups.as_deref())
+    };
     let of_source = |name: &String| {
-        let (mut n, mut hits) = (0, 0);
-        for ((row, &label), _) in scores.chunks_exact(k).zip(labels).zip(sources).filter(|(_, source)| *source == name)
-        {
-            n += 1;
-            hits += usize::from(argmax(row) == label);
+        let films: Vec<usize> = (0..labels.len()).filter(|&i| sources[i] == *name).collect();
+        let hits = films.iter().filter(|&&i| correct[i]).count();
+        let of_class = |class: usize| {
+            let films: Vec<usize> = films.iter().copied().filter(|&i| labels[i] == class).collect();
+            Some((classes[class].clone(), share(&films)?))
+        };
+        SourceAccuracy {
+            n: films.len(),
+            accuracy: hits as f64 / films.len() as f64,
+            accuracy_interval: wilson(hits, films.len()),
+            by_class: Some((0..classes.len()).filter_map(of_class).collect()),
         }
-        SourceAccuracy { n, accuracy: hits as f64 / n as f64, accuracy_interval: wilson(hits, n) }
     };
     names.into_iter().map(|name| (name.clone(), of_source(name))).collect()
 }
@@ -219,8 +254,15 @@ mod tests {
     #[test]
     fn sources_are_measured_apart() {
         let sources = classes(&["x", "y", "x", "y"]);
-        let by_source = accuracy_by_source(&certain(&[0, 0, 1, 1], 2), &[0, 1, 1, 1], &sources);
+        let names = classes(&["a", "b"]);
+        let by_source = accuracy_by_source(&certain(&[0, 0, 1, 1], 2), &[0, 1, 1, 1], &names, &sources, None);
         let accuracies: Vec<(&str, usize, f64)> = by_source.iter().map(|(name, s)| (name, s.n, s.accuracy)).collect();
         assert_eq!(accuracies, [("x", 2, 1.0), ("y", 2, 0.5)]);
+        let counts = |source: &str| -> Vec<(String, usize, usize)> {
+            let by_class = by_source.get(source).unwrap().by_class.as_ref().unwrap();
+            by_class.iter().map(|(class, share)| (class.to_owned(), share.count, share.of)).collect()
+        };
+        assert_eq!(counts("x"), [("a".to_owned(), 1, 1), ("b".to_owned(), 1, 1)]);
+        assert_eq!(counts("y"), [("b".to_owned(), 1, 2)], "y has no film of a");
     }
 }

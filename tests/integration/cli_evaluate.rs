@@ -113,6 +113,9 @@ fn manifest_gives_groups_and_sources() {
     let by_source = &json["by_source"];
     assert_eq!((&by_source["spain"]["n"], &by_source["spain"]["accuracy"]), (&json!(3), &json!(2.0 / 3.0)));
     assert_eq!((&by_source["usa"]["n"], &by_source["usa"]["accuracy"]), (&json!(3), &json!(1.0)));
+    let spanish = &by_source["spain"]["by_class"];
+    assert_eq!((&spanish["COVID-19"]["count"], &spanish["COVID-19"]["of"]), (&json!(2), &json!(3)));
+    assert!(spanish.get("Normal").is_none() && spanish["COVID-19"]["interval_by_group"].is_array());
     // The manifest does not know the fourth Normal film.
     assert_eq!((&by_source["unknown"]["n"], &by_source["unknown"]["accuracy"]), (&json!(1), &json!(0.0)));
 }

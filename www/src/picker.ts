@@ -33,6 +33,8 @@ export function pickModels(form: HTMLFormElement, element: XrayClassifier): void
       element.use(model);
     }
   };
+  const own = element.getAttribute('model') ?? '';
+  if (Array.from(list.options).some(({ value }) => value === own)) list.value = own;
   list.addEventListener('change', () => {
     show(list.value);
     if (list.value === ADDRESS) address.focus();

@@ -70,9 +70,12 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
         <tbody>
           ${metrics.map(({ data, split, evaluation }) => [
             row(`${data}, ${split}`, evaluation, intervalOf(evaluation), auroc(evaluation), ''),
-            ...Object.entries(evaluation.by_source ?? {}).map(([source, part]) =>
+            ...Object.entries(evaluation.by_source ?? {}).flatMap(([source, part]) => [
               row(`of these, ${source}`, part, part.accuracy_interval, '', 'part'),
-            ),
+              ...Object.entries(part.by_class ?? {}).map(([name, { of, value, interval, interval_by_group }]) =>
+                row(`${source}, ${name}`, { n: of, accuracy: value }, interval_by_group ?? interval, '', 'part'),
+              ),
+            ]),
           ])}
         </tbody>
       </table>
@@ -85,7 +88,7 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
 
 function row(
   name: string,
-  { n, accuracy }: Evaluation | SourceAccuracy,
+  { n, accuracy }: Pick<SourceAccuracy, 'n' | 'accuracy'>,
   bounds: Interval,
   auroc: string,
   kind: string,

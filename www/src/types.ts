@@ -112,6 +112,8 @@ export interface SourceAccuracy {
   /** Fraction of the films called rightly, in [0, 1]. */
   accuracy: number;
   accuracy_interval: Interval;
+  /** The films of each class by themselves. */
+  by_class?: Record<string, Share> | null;
 }
 
 /** One class against the rest; null where there is no film to measure it on. */

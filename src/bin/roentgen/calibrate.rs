@@ -10,7 +10,9 @@ use roentgen::formats::about::Calibration;
 use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically};
 use roentgen::labels::ByName;
 use roentgen::metrics::decision::{answered, cut_for, reached, threshold_for};
-use roentgen::metrics::{OperatingPoint, UncertainBand, against_the_rest, evaluate, fit_temperature};
+use roentgen::metrics::{
+    OperatingPoint, UncertainBand, against_the_rest, calibration_error, cross_entropy, fit_temperature,
+};
 use serde::Serialize;
 
 use crate::evaluate::{in_words, points_table};
@@ -99,8 +101,11 @@ fn fit(logits: &[f32], labels: &[usize], classes: &[String], groups: Option<&[St
     let k = classes.len();
     let temperature = fit_temperature(logits, labels, k);
     let scores = probabilities(logits, k, temperature);
-    let [before, after] =
-        [&probabilities(logits, k, 1.0), &scores].map(|scores| evaluate(scores, labels, classes, None));
+    let quality = |scores: &[f32]| {
+        (cross_entropy(scores, labels, k), calibration_error(scores, labels, k).expect("there are films"))
+    };
+    let ((loss_before, ece_before), (loss_after, ece_after)) =
+        (quality(&probabilities(logits, k, 1.0)), quality(&scores));
     let mut points = Vec::new();
     for (index, class) in classes.iter().enumerate() {
         let (of_class, positives) = against_the_rest(&scores, labels, index, k);
@@ -115,14 +120,7 @@ fn fit(logits: &[f32], labels: &[usize], classes: &[String], groups: Option<&[St
         for_error: args.error,
         validation: answered(&scores, labels, k, below, groups),
     });
-    let calibration = Calibration {
-        temperature,
-        films: labels.len(),
-        loss_before: before.loss,
-        loss_after: after.loss,
-        ece_before: before.ece.unwrap_or_default(),
-        ece_after: after.ece.unwrap_or_default(),
-    };
+    let calibration = Calibration { temperature, films: labels.len(), loss_before, loss_after, ece_before, ece_after };
     Ok(Report { calibration, operating_points: points.into_iter().collect(), uncertain })
 }
 

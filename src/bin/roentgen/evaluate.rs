@@ -8,6 +8,7 @@ use roentgen::classifier::Classifier;
 use roentgen::data::{Sample, open_flat};
 use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
+use roentgen::labels::ByName;
 use roentgen::metrics::{Answered, Evaluation, Reached, Share, accuracy_by_source, argmax};
 use roentgen::nn::Precision;
 use serde::Serialize;
@@ -121,8 +122,10 @@ pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> 
     let Outputs { films, values: scores, unreadable } =
         films::judged(classifier, samples, |images| classifier.scores(images))?;
     let labels = films::labels(&films);
-    let mut evaluation = classifier.evaluate(&scores, &labels, films::groups(&films).as_deref());
-    evaluation.by_source = films::sources(&films).map(|sources| accuracy_by_source(&scores, &labels, &sources));
+    let (groups, classes) = (films::groups(&films), &classifier.card().classes);
+    let mut evaluation = classifier.evaluate(&scores, &labels, groups.as_deref());
+    evaluation.by_source = films::sources(&films)
+        .map(|sources| accuracy_by_source(&scores, &labels, classes, &sources, groups.as_deref()));
     Ok(Measured { evaluation, unreadable, scores })
 }
 
@@ -195,9 +198,14 @@ fn describe(report: &Report) -> String {
 
     if let Some(by_source) = &evaluation.by_source {
         let mut rows = vec![head(&["source", "films", "accuracy", "95 %"])];
-        rows.extend(by_source.iter().map(|(source, s)| {
-            vec![source.into(), ui::thousands(s.n), ui::percent(s.accuracy), ui::interval(s.accuracy_interval)]
-        }));
+        for (source, s) in by_source.iter() {
+            let all = [ui::thousands(s.n), ui::percent(s.accuracy), ui::interval(s.accuracy_interval)];
+            rows.push([vec![source.to_owned()], all.to_vec()].concat());
+            for (class, share) in s.by_class.iter().flat_map(ByName::iter) {
+                let of_class = [ui::thousands(share.of), ui::percent(share.value), ui::interval(bounds(share))];
+                rows.push([vec![format!("  {class}")], of_class.to_vec()].concat());
+            }
+        }
         text += &format!("\n\n{}", ui::table(&rows));
     }
     if let Some(refused) = &report.refused {

@@ -2,6 +2,7 @@
 
 use roentgen::formats::about::{Ablation, Audit, DataDescription, WithinSource};
 use roentgen::formats::{MetricsEntry, ModelCard};
+use roentgen::labels::ByName;
 use roentgen::metrics::{Answered, Share};
 
 use crate::ui;
@@ -95,16 +96,21 @@ fn measurement(MetricsEntry { data, split, evaluation }: &MetricsEntry) -> Vec<S
     let confusion = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, counts)| {
         [class.clone()].into_iter().chain(counts.iter().map(|&count| ui::thousands(count))).collect()
     });
-    let sources = evaluation.by_source.iter().flat_map(|sources| sources.iter()).map(|(source, part)| {
+    let mut sources = Vec::new();
+    for (source, part) in evaluation.by_source.iter().flat_map(ByName::iter) {
         let right = rate(Some(part.accuracy), Some(part.accuracy_interval));
-        vec![source.to_owned(), ui::thousands(part.n), right]
-    });
+        sources.push(vec![source.to_owned(), "all".into(), ui::thousands(part.n), right]);
+        for (class, of_class) in part.by_class.iter().flat_map(ByName::iter) {
+            let films = ui::thousands(of_class.of);
+            sources.push(vec![source.to_owned(), class.to_owned(), films, share(Some(of_class))]);
+        }
+    }
     vec![
         format!("### {data}, {split}"),
         whole,
         table(&["class against the rest", "films", "AUROC", "sensitivity", "specificity"], classes),
         table(&head, confusion),
-        table(&["source", "films", "right"], sources),
+        table(&["source", "class", "films", "right"], sources),
     ]
 }
 
