@@ -1,7 +1,13 @@
 //! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
 
 mod decode;
+#[cfg(feature = "png-jpeg")]
+mod jpeg;
 mod orient;
+#[cfg(feature = "png-jpeg")]
+mod png;
+#[cfg(feature = "more-formats")]
+mod rarer;
 mod rgba;
 #[cfg(feature = "more-formats")]
 mod tiff;

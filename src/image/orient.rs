@@ -1,9 +1,57 @@
 //! Films as they were stored, turned upright.
 
-use image::metadata::Orientation;
-
 use super::Radiograph;
 use crate::error::Result;
+
+/// How a stored film is to be turned, with the number that Exif and TIFF have for it (Exif 2.32, 4.6.4, tag 0x0112).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Orientation {
+    #[default]
+    NoTransforms = 1,
+    FlipHorizontal = 2,
+    Rotate180 = 3,
+    FlipVertical = 4,
+    Rotate90FlipH = 5,
+    Rotate90 = 6,
+    Rotate270FlipH = 7,
+    Rotate270 = 8,
+}
+
+impl Orientation {
+    /// The one of a number; `None` where it has no meaning.
+    pub fn of_tag(number: u16) -> Option<Self> {
+        use Orientation::*;
+        [NoTransforms, FlipHorizontal, Rotate180, FlipVertical, Rotate90FlipH, Rotate90, Rotate270FlipH, Rotate270]
+            .into_iter()
+            .find(|orientation| *orientation as u16 == number)
+    }
+
+    /// What the Exif block of a PNG or JPEG says: a TIFF file of notes, in its first directory.
+    #[cfg(feature = "png-jpeg")]
+    pub fn from_exif(block: &[u8]) -> Option<Self> {
+        const TAG: usize = 0x0112;
+        const SHORT: usize = 3;
+        let little = match block.get(..4)? {
+            b"II*\0" => true,
+            b"MM\0*" => false,
+            _ => return None,
+        };
+        let number = |at: usize, len: usize| -> Option<usize> {
+            let bytes = block.get(at..at.checked_add(len)?)?.iter().map(|&byte| usize::from(byte));
+            let joined = |sum, byte| sum << 8 | byte;
+            Some(if little { bytes.rev().fold(0, joined) } else { bytes.fold(0, joined) })
+        };
+        let directory = number(4, 4)?;
+        for entry in 0..number(directory, 2)? {
+            // Tag, type, count, and a value that is no longer than four bytes.
+            let at = directory.checked_add(2 + 12 * entry)?;
+            if (number(at, 2)?, number(at + 2, 2)?, number(at + 4, 4)?) == (TAG, SHORT, 1) {
+                return Self::of_tag(number(at + 8, 2)? as u16);
+            }
+        }
+        None
+    }
+}
 
 /// A film as its file holds it, before its orientation is applied.
 pub struct Stored {

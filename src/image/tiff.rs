@@ -2,13 +2,12 @@
 
 use std::io::Cursor;
 
-use image::metadata::Orientation;
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
 use super::decode::{Limits, check_size};
-use super::orient::Stored;
+use super::orient::{Orientation, Stored};
 use super::rgba::{coloured, luminance, over_black};
 use crate::error::{Error, Result};
 
@@ -27,8 +26,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     decoder = decoder.with_limits(own);
 
     let colour = decoder.colortype().map_err(explain)?;
-    let orientation =
-        tag(&mut decoder, Tag::Orientation)?.and_then(|values| Orientation::from_exif(*values.first()? as u8));
+    let orientation = tag(&mut decoder, Tag::Orientation)?
+        .and_then(|values| Orientation::of_tag(u16::try_from(*values.first()?).ok()?));
     let alpha = tag(&mut decoder, Tag::ExtraSamples)?.and_then(|values| values.first().copied());
     let palette = if unwrapped.is_some() { tag(&mut decoder, Tag::ColorMap)?.unwrap_or_default() } else { Vec::new() };
     let mut samples = DecodingResult::U8(Vec::new());
@@ -76,7 +75,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     };
     let luma = (0..pixels).map(|i| luminance(pixel(i))).collect();
     let coloured = coloured(pixels, &pixel);
-    Ok(Stored { height, width, luma, coloured, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
+    Ok(Stored { height, width, luma, coloured, orientation: orientation.unwrap_or_default() })
 }
 
 /// `ExtraSamples` of alpha that the colours were multiplied with when they were stored, and of alpha that they were not

@@ -94,11 +94,10 @@ pub struct Classifier(crate::classifier::Classifier);
 
 #[wasm_bindgen]
 impl Classifier {
-    /// `model.json`, checked, as JSON again: what it names may be fetched.
-    #[wasm_bindgen(js_name = readCard)]
-    pub fn read_card(card: &str) -> Result<String, JsValue> {
-        let card = ModelCard::from_json(card.as_bytes()).map_err(thrown)?;
-        Ok(String::from_utf8_lossy(&card.to_json()).into_owned())
+    /// Throws `model-card` with what is wrong with `card`, the text of `model.json`; after that what it names may be fetched.
+    #[wasm_bindgen(js_name = checkCard)]
+    pub fn check_card(card: &str) -> Result<(), JsValue> {
+        ModelCard::from_json(card.as_bytes()).map(drop).map_err(thrown)
     }
 
     /// Throws `weights-mismatch` unless `stored`, the weights file as downloaded, is the one the card describes.

@@ -121,7 +121,8 @@ async function openModel(
     core,
     atHand ? model.card : text(new URL('model.json', model), signal),
   ]);
-  const card = JSON.parse(Classifier.readCard(cardJson)) as ModelCard;
+  Classifier.checkCard(cardJson);
+  const card = JSON.parse(cardJson) as ModelCard;
   const { file, bytes, encoding } = card.weights;
   const stored = atHand
     ? new Uint8Array(await model.weights.arrayBuffer())
