@@ -1,14 +1,16 @@
 //! Films that are handed over one by one, as a page gets them: laid out, shared out, and compared with each other.
 //!
 //! The same layouts, names, order and validation films as [`open`](super::open) finds on a disk, so that a page and the
-//! command line train on the same batches. Beside that, what only the whole set shows: the same picture in two splits or
-//! two classes.
+//! command line train on the same batches. Beside that, what only the whole set shows: the same picture, or nearly the same,
+//! in two splits or two classes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::alike::{alike, difference_hash};
 use super::manifest::Manifest;
 use super::split::hold_out;
 use super::{Dataset, Sample};
@@ -33,6 +35,8 @@ struct Film {
     grey: Vec<u8>,
     /// Of the picture, not of the file: a copy in another format without loss is the same.
     hash: [u8; 32],
+    /// See [`difference_hash`].
+    likeness: u64,
 }
 
 /// How films without splits of their own are shared out.
@@ -88,15 +92,19 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// The same picture under several names.
+/// The same picture under several names, or pictures that are nearly the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Copies {
+    /// Whether they are the same in every byte of what the network sees.
+    pub exact: bool,
     /// Their paths in order.
     pub films: Vec<String>,
     /// What became of them, in words.
     pub outcome: &'static str,
     /// Those of them that are not used.
     pub left_out: Vec<String>,
+    /// Those of them that are in another split than their folder, or the draw, had put them.
+    pub moved: Vec<String>,
 }
 
 /// Splits in the order in which they keep a picture that several of them have: nothing is trained on that is tested.
@@ -213,7 +221,8 @@ impl Collection {
         }
         let hash = Sha256::digest(&grey).into();
         self.unreadable.remove(path);
-        self.films.insert(path.to_owned(), Film { grey, hash });
+        let likeness = difference_hash(&grey, [self.preprocess.height, self.preprocess.width]);
+        self.films.insert(path.to_owned(), Film { grey, hash, likeness });
         Ok(())
     }
 
@@ -253,7 +262,8 @@ impl Collection {
     ///
     /// `train/<class>/*`, `test/<class>/*` and `val/<class>/*`, or `<class>/*` alone; in whichever folder all of it lies.
     /// A picture that is there twice stays in one split: in its own class it is tested rather than validated on, and
-    /// validated rather than trained on; in two classes it is not used at all.
+    /// validated rather than trained on; in two classes it is not used at all. Pictures that are nearly the same all go to
+    /// that split, whatever their classes.
     ///
     /// # Errors
     /// [`Error::Dataset`] that says what to do: no class folders, one class, a class without a film, too few films to
@@ -268,8 +278,9 @@ impl Collection {
         let layout = Layout::of(all.clone())?;
         let mut notes = Vec::new();
         let classes = self.classes(&layout, shares, &mut notes)?;
-        let copies = self.copies(&layout, &classes);
+        let mut copies = self.copies(&layout, &classes);
         let left_out: BTreeSet<&str> = copies.iter().flat_map(|copies| &copies.left_out).map(String::as_str).collect();
+        let mut near = self.near_copies(&layout, &classes, &left_out);
 
         let mut splits = [const { Vec::new() }; SPLITS.len()];
         for path in self.films.keys().filter(|path| !left_out.contains(path.as_str())) {
@@ -278,15 +289,12 @@ impl Collection {
             let row = path.strip_prefix(&self.manifest_folder).map(|below| self.manifest.row(below));
             let row = row.unwrap_or_default();
             // What is drawn keeps copies together.
-            let copy = copies.iter().find(|copies| copies.films.contains(path));
+            let copy = near.iter().chain(&copies).find(|copies| copies.films.contains(path));
             let group = row.group.or_else(|| copy.map(|copies| format!("copy of {}", copies.films[0])));
             let name = format!("{class}/{rest}");
             splits[split].push(Sample { path: path.into(), name, class: label, group, source: row.source });
         }
-        // As a walk through the folders would find them: names of folders and files compared one by one.
-        for samples in &mut splits {
-            samples.sort_by(|a, b| a.class.cmp(&b.class).then_with(|| a.name.split('/').cmp(b.name.split('/'))));
-        }
+        splits.iter_mut().for_each(|samples| in_order(samples));
         let [mut test, mut val, mut train] = splits;
         let has = |split| layout.splits && all.clone().any(|path| layout.place(path).is_some_and(|p| p.split == split));
         let (test_drawn, val_drawn) = (!layout.splits, !has(1));
@@ -296,6 +304,11 @@ impl Collection {
         if val_drawn {
             (train, val) = hold_out(train, shares.val_fraction, shares.seed);
         }
+        // Those that folders or a manifest's groups have put on both sides.
+        let mut splits = [test, val, train];
+        near.iter_mut().for_each(|copies| keep_together(copies, &mut splits));
+        let [test, val, train] = splits;
+        copies.extend(near);
         let count = |samples: &[Sample]| {
             let mut counts = vec![0; classes.len()];
             samples.iter().for_each(|sample| counts[sample.class] += 1);
@@ -381,6 +394,7 @@ impl Collection {
                 let one_split = films.iter().all(|(_, place)| Some(place.split) == best);
                 let left_out = |(_, place): &&(&str, Place)| !one_class || Some(place.split) != best;
                 Copies {
+                    exact: true,
                     outcome: match (one_class, one_split) {
                         (false, _) => "in different classes, so none is used",
                         (true, false) => "in different splits, so it is kept where nothing is learnt from it",
@@ -388,12 +402,56 @@ impl Collection {
                     },
                     left_out: films.iter().filter(left_out).map(|(path, _)| path.to_string()).collect(),
                     films: films.iter().map(|(path, _)| path.to_string()).collect(),
+                    moved: Vec::new(),
                 }
             })
             .collect();
         copies.sort_by(|a, b| a.films.cmp(&b.films));
         copies
     }
+
+    /// Pictures of the classes that are nearly the same, without those that are left out.
+    fn near_copies(&self, layout: &Layout, classes: &[String], left_out: &BTreeSet<&str>) -> Vec<Copies> {
+        let class = |path: &str| layout.place(path).map(|place| place.class.to_owned());
+        let used = |path: &str| !left_out.contains(path) && class(path).is_some_and(|class| classes.contains(&class));
+        let films: Vec<(&String, &Film)> = self.films.iter().filter(|(path, _)| used(path)).collect();
+        let greys: Vec<_> = films.iter().map(|(_, film)| (film.likeness, film.grey.as_slice())).collect();
+        let groups = alike(&greys, [self.preprocess.height, self.preprocess.width]);
+        let differ = |group: &&Vec<usize>| group.iter().any(|&film| films[film].1.hash != films[group[0]].1.hash);
+        let near = groups.iter().filter(differ).map(|group| {
+            let one_class = group.iter().all(|&film| class(films[film].0) == class(films[group[0]].0));
+            Copies {
+                exact: false,
+                films: group.iter().map(|&film| films[film].0.clone()).collect(),
+                outcome: if one_class {
+                    "nearly the same picture; never on both sides of a split"
+                } else {
+                    "nearly the same picture in different classes, of which one may be wrong; never on both sides of a split"
+                },
+                left_out: Vec::new(),
+                moved: Vec::new(),
+            }
+        });
+        near.collect()
+    }
+}
+
+/// As a walk through the folders would find them: names of folders and files compared one by one.
+fn in_order(samples: &mut [Sample]) {
+    samples.sort_by(|a, b| a.class.cmp(&b.class).then_with(|| a.name.split('/').cmp(b.name.split('/'))));
+}
+
+/// Moves all of `copies` to the first of `splits` that has one of them: nothing is learnt from what is tested.
+fn keep_together(copies: &mut Copies, splits: &mut [Vec<Sample>; SPLITS.len()]) {
+    let one_of = |sample: &Sample| copies.films.iter().any(|path| sample.path == *Path::new(path));
+    let Some(first) = splits.iter().position(|samples| samples.iter().any(one_of)) else { return };
+    let mut moved = Vec::new();
+    for samples in &mut splits[first + 1..] {
+        moved.extend(samples.extract_if(.., |sample| one_of(sample)));
+    }
+    copies.moved = moved.iter().map(|sample| sample.path.display().to_string()).collect();
+    splits[first].extend(moved);
+    in_order(&mut splits[first]);
 }
 
 fn refuse(reason: String) -> Error {
@@ -402,6 +460,9 @@ fn refuse(reason: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     /// A film of one grey at each path.
@@ -498,6 +559,35 @@ mod tests {
             let shared = of(&films).share(&Shares { seed, ..Shares::default() }).unwrap();
             let val = names(&shared.val);
             assert_eq!(val.contains("well/2.png"), val.contains("well/two.png"), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn nearly_the_same_picture_is_moved_to_where_nothing_is_learnt_from_it() {
+        // Random pictures; one of them a grey level brighter, under another name.
+        let mut films = Collection::new(Preprocess::new(1, 64, 64)).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut picture = || (0..64 * 64).map(|_| rng.random_range(0..250)).collect::<Vec<u8>>();
+        for i in 0..40 {
+            let (split, class) = (["train", "test"][i % 2], ["sick", "well"][i / 2 % 2]);
+            films.insert(&format!("{split}/{class}/{i}.png"), picture()).unwrap();
+        }
+        let brighter = |path: &str| films.grey(path).unwrap().iter().map(|grey| grey + 1).collect::<Vec<u8>>();
+        let [tested, trained] = ["test/sick/1.png", "train/well/2.png"].map(brighter);
+        films.insert("train/sick/one.png", tested).unwrap();
+        films.insert("train/sick/two.png", trained).unwrap();
+        for seed in 0..20 {
+            let shared = films.share(&Shares { seed, ..Shares::default() }).unwrap();
+            let [one, two] = &shared.report.copies[..] else { panic!("{:?}", shared.report.copies) };
+            assert_eq!(
+                (&one.films[..], &one.moved[..]),
+                (&["test/sick/1.png".into(), "train/sick/one.png".into()][..], &["train/sick/one.png".into()][..])
+            );
+            assert!(two.moved.is_empty() && two.outcome.contains("different classes"), "{two:?}");
+            assert!(names(&shared.test).contains("sick/one.png") && !one.exact);
+            let val = names(&shared.val);
+            assert_eq!(val.contains("well/2.png"), val.contains("sick/two.png"), "seed {seed}");
+            assert_eq!(shared.report.test, [11, 10]);
         }
     }
 

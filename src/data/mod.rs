@@ -5,6 +5,8 @@
 //! threads. A page, which has no folders to open, hands its films to a [`Collection`] instead. What a batch is used for is left to the trainer.
 
 #[cfg(any(feature = "cli", feature = "training"))]
+mod alike;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod collection;
 mod dataset;
 mod either;
