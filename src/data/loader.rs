@@ -94,10 +94,11 @@ pub struct LoaderConfig {
 /// Endless shuffled, augmented batches. Holds no state between batches, so a resumed run sees what an uninterrupted
 /// one would have seen.
 #[derive(Debug)]
-pub struct Loader<'a> {
-    dataset: &'a Dataset,
-    preprocess: &'a Preprocess,
+pub struct Loader {
+    preprocess: Preprocess,
     config: LoaderConfig,
+    /// Films of the set that the lists are of.
+    films: usize,
     /// Films that take turns, each list in shuffled passes of its own: one list for all, or `[class][source]`.
     lists: Vec<Vec<Vec<usize>>>,
     /// In what order the lists of the first and only class take turns, where that is not one after the other.
@@ -107,13 +108,13 @@ pub struct Loader<'a> {
 /// Where the random number streams of passes over a list begin; those below belong to the films drawn, by number.
 const PASS_STREAMS: u64 = 1 << 63;
 
-impl<'a> Loader<'a> {
-    /// `preprocess` is the one given to [`Dataset::load`].
+impl Loader {
+    /// Batches of `dataset`, which each of them is given again; `preprocess` is the one given to [`Dataset::load`].
     ///
     /// # Errors
     /// [`Error::Config`] for an empty batch or a senseless augmentation, [`Error::Dataset`] when fewer than two classes
     /// have films, or one of them has none.
-    pub fn new(dataset: &'a Dataset, preprocess: &'a Preprocess, config: LoaderConfig) -> Result<Self> {
+    pub fn new(dataset: &Dataset, preprocess: &Preprocess, config: LoaderConfig) -> Result<Self> {
         preprocess.validate()?;
         dataset.assert_prepared_by(preprocess);
         config.augment.validate()?;
@@ -139,18 +140,22 @@ impl<'a> Loader<'a> {
             Balance::SquareRoot => turns(&lists[0].iter().map(|list| (list.len() as f64).sqrt()).collect::<Vec<_>>()),
             _ => Vec::new(),
         };
-        Ok(Self { dataset, preprocess, config, lists, turns })
+        Ok(Self { preprocess: preprocess.clone(), config, films: dataset.len(), lists, turns })
     }
 
     /// The batch of one step, counted from 0: the same for the same seed, on any number of threads.
-    pub fn batch(&self, step: u64) -> Batch {
+    ///
+    /// # Panics
+    /// When `dataset` has not as many films as the one that the batches are of.
+    pub fn batch(&self, dataset: &Dataset, step: u64) -> Batch {
+        assert_eq!(dataset.len(), self.films);
         let first = step * self.config.batch_size as u64;
         let mut passes = BTreeMap::new();
         let films: Vec<usize> =
             (first..first + self.config.batch_size as u64).map(|draw| self.film(draw, &mut passes)).collect();
-        let Preprocess { height, width, .. } = *self.preprocess;
+        let Preprocess { height, width, .. } = self.preprocess;
         let augment = &self.config.augment;
-        Batch::assemble(self.dataset, self.preprocess, &films, |position, grey| {
+        Batch::assemble(dataset, &self.preprocess, &films, |position, grey| {
             if augment.is_none() {
                 return grey;
             }

@@ -44,16 +44,11 @@ impl DenseGeometry {
     }
 }
 
-/// Calls `visit(place in rows, place in blocks)` for every weight of `[outputs, inputs]`: first where it lies row by row,
-/// as files have it, then where it lies block by block.
-pub fn each_in_blocks(inputs: usize, outputs: usize, mut visit: impl FnMut(usize, usize)) {
-    for first in (0..inputs).step_by(BLOCK) {
-        let width = BLOCK.min(inputs - first);
-        for output in 0..outputs {
-            for k in 0..width {
-                visit(output * inputs + first + k, first * outputs + output * width + k);
-            }
-        }
+/// Where weight `[output, input]` of `[outputs, inputs]` lies, block by block: a function of `(output, input)`.
+pub fn place_in_blocks(inputs: usize, outputs: usize) -> impl Fn(usize, usize) -> usize {
+    move |output, input| {
+        let first = input / BLOCK * BLOCK;
+        first * outputs + output * BLOCK.min(inputs - first) + (input - first)
     }
 }
 

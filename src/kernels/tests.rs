@@ -2,7 +2,7 @@
 
 use super::clamp::Clamp;
 use super::conv2d::{self, Conv2dGeometry, GradSource, Prepared};
-use super::dense::{self, DenseGeometry, each_in_blocks};
+use super::dense::{self, DenseGeometry, place_in_blocks};
 use super::layout::transpose;
 use super::reference;
 use super::update::{Adam, AdamStep, Parameter, Sgd, Update};
@@ -230,7 +230,8 @@ fn a_convolution_that_does_not_fit_has_no_geometry() {
 /// A dense weight in the order of files put into blocks.
 fn in_blocks(weight: &[f32], inputs: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; weight.len()];
-    each_in_blocks(inputs, weight.len() / inputs, |from, to| out[to] = weight[from]);
+    let place = place_in_blocks(inputs, weight.len() / inputs);
+    weight.iter().enumerate().for_each(|(i, value)| out[place(i / inputs, i % inputs)] = *value);
     out
 }
 

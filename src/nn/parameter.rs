@@ -1,10 +1,12 @@
 //! The weights of a network: their names and shapes in a file, how they start, and the order that the kernels want.
 
+use std::ops::Range;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use crate::kernels::dense::each_in_blocks;
+use crate::kernels::dense::place_in_blocks;
 
 /// A weight or bias as files have it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,29 +76,45 @@ pub enum Order {
 }
 
 impl Order {
-    /// Calls `visit(place in the file, place in memory)` for each of `len` values.
-    fn each(self, len: usize, mut visit: impl FnMut(usize, usize)) {
+    /// Calls `visit(place in memory)` for each value of `range`, places in the file, in their order.
+    fn each(self, range: Range<usize>, mut visit: impl FnMut(usize)) {
         match self {
-            Self::Same => (0..len).for_each(|i| visit(i, i)),
-            Self::Kernel { outputs, inputs, taps } => {
-                let mut place = 0;
-                for output in 0..outputs {
-                    for input in 0..inputs {
-                        for tap in 0..taps {
-                            visit(place, (tap * inputs + input) * outputs + output);
-                            place += 1;
-                        }
+            Self::Same => range.for_each(visit),
+            Self::Kernel { outputs, inputs, taps } => range.for_each(|i| {
+                let (output, input, tap) = (i / taps / inputs, i / taps % inputs, i % taps);
+                visit((tap * inputs + input) * outputs + output);
+            }),
+            Self::Dense { outputs, channels, pixels } => {
+                let place = place_in_blocks(channels * pixels, outputs);
+                // Counted on: a division for each of 27 million values would take longer than all else.
+                let (mut channel, mut pixel) = (range.start / pixels % channels, range.start % pixels);
+                let mut output = range.start / pixels / channels;
+                for _ in range {
+                    visit(place(output, pixel * channels + channel));
+                    pixel += 1;
+                    if pixel == pixels {
+                        (pixel, channel) = (0, channel + 1);
+                    }
+                    if channel == channels {
+                        (channel, output) = (0, output + 1);
                     }
                 }
             }
-            Self::Dense { outputs, channels, pixels } => {
-                let inputs = channels * pixels;
-                each_in_blocks(inputs, outputs, |by_row, by_block| {
-                    let (output, k) = (by_row / inputs, by_row % inputs);
-                    visit(output * inputs + k % channels * pixels + k / channels, by_block);
-                });
-            }
         }
+    }
+
+    /// Puts the values that lie from place `first` on in the file where they belong in memory.
+    pub fn put(self, first: usize, file: &[f32], memory: &mut [f32]) {
+        let mut values = file.iter();
+        let take = |place| memory[place] = *values.next().expect("one for each place");
+        self.each(first..first + file.len(), take);
+    }
+
+    /// Takes the values out of memory that lie from place `first` on in the file: the reverse of [`put`](Self::put).
+    pub fn take(self, first: usize, memory: &[f32], file: &mut [f32]) {
+        let range = first..first + file.len();
+        let mut values = file.iter_mut();
+        self.each(range, |place| *values.next().expect("one for each place") = memory[place]);
     }
 
     /// Values in the file's order put into the kernels'.
@@ -105,14 +123,14 @@ impl Order {
             return file;
         }
         let mut memory = vec![0.0; file.len()];
-        self.each(file.len(), |from, to| memory[to] = file[from]);
+        self.put(0, &file, &mut memory);
         memory
     }
 
-    /// The reverse of [`to_memory`](Self::to_memory).
+    /// The reverse of [`into_memory`](Self::into_memory).
     pub fn to_file(self, memory: &[f32]) -> Vec<f32> {
         let mut file = vec![0.0; memory.len()];
-        self.each(memory.len(), |to, from| file[to] = memory[from]);
+        self.take(0, memory, &mut file);
         file
     }
 }
@@ -170,6 +188,12 @@ mod tests {
             let file: Vec<f32> = (0..len).map(|i| i as f32).collect();
             let memory = order.into_memory(file.clone());
             assert_eq!(order.to_file(&memory), file, "{order:?}");
+            let mut parts = vec![0.0; len];
+            parts.chunks_mut(5).enumerate().for_each(|(i, part)| order.take(5 * i, &memory, part));
+            assert_eq!(parts, file, "{order:?}");
+            let mut again = vec![0.0; len];
+            file.chunks(7).enumerate().for_each(|(i, part)| order.put(7 * i, part, &mut again));
+            assert_eq!(again, memory, "{order:?}");
             assert_eq!(memory == file, order == Order::Same, "{order:?}");
         }
     }

@@ -62,6 +62,11 @@ impl Training {
         Ok(Self::with_parameters(graph, values))
     }
 
+    /// A network whose weights are yet to be [put](Self::put).
+    pub fn unset(graph: &Graph) -> Self {
+        Self::with_parameters(graph, graph.parameters().iter().map(|spec| vec![0.0; spec.len()]).collect())
+    }
+
     fn with_parameters(graph: &Graph, values: Vec<Vec<f32>>) -> Self {
         let plan = Plan::new(graph, true);
         let [channels, height, width] = graph.input();
@@ -285,8 +290,8 @@ impl Training {
         }
     }
 
-    /// Whether a step back changes parameter `i`.
-    fn learns(&self, i: usize) -> bool {
+    /// Whether a step back changes parameter `i`, and an optimiser keeps something beside it.
+    pub fn learns(&self, i: usize) -> bool {
         self.specs[i].trained && !self.frozen[i]
     }
 
@@ -316,11 +321,6 @@ impl Training {
         &self.specs
     }
 
-    /// Those that a step back changes, and an optimiser keeps something beside.
-    pub fn learning(&self) -> impl Iterator<Item = &ParameterSpec> {
-        self.specs.iter().enumerate().filter(|(i, _)| self.learns(*i)).map(|(_, spec)| spec)
-    }
-
     /// The weights as they are now, as a file has them.
     pub fn weights(&self) -> Weights {
         Weights(self.tensors(|parameter| Some(&parameter.values)).collect())
@@ -331,6 +331,28 @@ impl Training {
         Weights(self.tensors(|parameter| parameter.slots.get(which)).collect())
     }
 
+    /// Takes values of parameter `i`, those from place `first` on in its file: the weight's, or what an optimiser keeps in
+    /// `slot` beside it. A whole weight in the file's order would be another 110 MB.
+    pub fn take(&self, i: usize, slot: Option<usize>, first: usize, file: &mut [f32]) {
+        let parameter = &self.parameters[i];
+        let values = slot.map_or(&parameter.values, |slot| &parameter.slots[slot]);
+        self.specs[i].order.take(first, values, file);
+    }
+
+    /// The reverse of [`take`](Self::take); a slot that is not there yet begins with zeros.
+    pub fn put(&mut self, i: usize, slot: Option<usize>, first: usize, file: &[f32]) {
+        let Parameter { values, slots } = &mut self.parameters[i];
+        let len = values.len();
+        let values = match slot {
+            Some(slot) => {
+                slots.resize_with(slots.len().max(slot + 1), || vec![0.0; len]);
+                &mut slots[slot]
+            }
+            None => values,
+        };
+        self.specs[i].order.put(first, file, values);
+    }
+
     fn tensors<'a>(
         &'a self,
         pick: impl Fn(&'a Parameter) -> Option<&'a Vec<f32>> + 'a,
@@ -339,24 +361,6 @@ impl Training {
             let values = spec.order.to_file(pick(parameter)?);
             Some((spec.name.clone(), Tensor { shape: spec.shape.clone(), values }))
         })
-    }
-
-    /// Puts `slots` beside the weights: what [`slot`](Self::slot) gave, slot by slot.
-    ///
-    /// # Errors
-    /// [`TensorMissing`](crate::error::Error::TensorMissing) and [`TensorShape`](crate::error::Error::TensorShape).
-    pub fn set_slots(&mut self, slots: Vec<Weights>) -> Result<()> {
-        for parameter in &mut self.parameters {
-            parameter.slots.clear();
-        }
-        let learns: Vec<bool> = (0..self.specs.len()).map(|i| self.learns(i)).collect();
-        for mut slot in slots {
-            for i in (0..self.specs.len()).filter(|&i| learns[i]) {
-                let (spec, parameter) = (&self.specs[i], &mut self.parameters[i]);
-                parameter.slots.push(spec.order.into_memory(slot.take(&spec.name, &spec.shape)?));
-            }
-        }
-        Ok(())
     }
 }
 

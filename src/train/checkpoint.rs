@@ -3,12 +3,14 @@
 //! One safetensors file: the weights under their own names, the optimiser's buffers under `adam.m/<weight>` and the
 //! like, everything else as JSON in the header. Readable by anything that reads safetensors.
 
-use safetensors::tensor::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use safetensors::tensor::{Dtype, Metadata};
 use serde::{Deserialize, Serialize};
 
 use super::{History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
-use crate::nn::{ParameterSpec, Tensor, Weights};
 
 /// Key of the JSON in the safetensors header.
 const STATE: &str = "roentgen.state";
@@ -30,8 +32,31 @@ fn damaged(reason: impl ToString) -> Error {
     Error::Checkpoint { reason: reason.to_string() }
 }
 
+/// Why a file cannot be read on.
+fn unread(error: std::io::Error) -> Error {
+    let short = error.kind() == std::io::ErrorKind::UnexpectedEof;
+    damaged(if short { "is cut short".to_owned() } else { error.to_string() })
+}
+
 /// Values turned to bytes at a time.
 const PIECE: usize = 1 << 18;
+
+/// The longest header that is read; the largest network's has 100 kB.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// The tensors of a file of `trainer`, by name, with the parameter that each is of and the slot, where it is not the weight
+/// itself: the weights, then the optimiser's `slots`, each in the order in which [`Weights`](crate::nn::Weights) has them.
+fn tensors(trainer: &Trainer, slots: &[&str]) -> Vec<(String, usize, Option<usize>)> {
+    let specs = trainer.network.specs();
+    let mut order: Vec<usize> = (0..specs.len()).collect();
+    order.sort_by_key(|&i| &specs[i].name);
+    let weights = order.iter().map(|&i| (specs[i].name.clone(), i, None));
+    let beside = slots.iter().enumerate().flat_map(|(slot, prefix)| {
+        let learning = order.iter().filter(|&&i| trainer.network.learns(i));
+        learning.map(move |&i| (format!("{prefix}/{}", specs[i].name), i, Some(slot)))
+    });
+    weights.chain(beside).collect()
+}
 
 /// Hands a safetensors file to `sink`, a piece at a time: the weights, then the optimiser's `slots`, with `state` in the
 /// header. Written by hand, for the library of the format wants all tensors beside each other first.
@@ -41,43 +66,48 @@ pub(super) fn write_tensors(
     slots: &[&str],
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    // The order in which `Weights` has them.
-    fn sorted<'a>(specs: impl Iterator<Item = &'a ParameterSpec>) -> Vec<&'a ParameterSpec> {
-        let mut specs: Vec<_> = specs.collect();
-        specs.sort_by(|a, b| a.name.cmp(&b.name));
-        specs
-    }
-    let weights = (String::new(), sorted(trainer.network.specs().iter()));
-    let beside = slots.iter().map(|slot| (format!("{slot}/"), sorted(trainer.network.learning())));
+    let tensors = tensors(trainer, slots);
+    let specs = trainer.network.specs();
     let mut header = serde_json::Map::new();
     if let Some(state) = state {
         header.insert("__metadata__".into(), serde_json::json!({ STATE: state }));
     }
     let mut end = 0;
-    for (prefix, specs) in std::iter::once(weights).chain(beside) {
-        for spec in specs {
-            let start = end;
-            end += 4 * spec.shape.iter().product::<usize>();
-            let entry = serde_json::json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [start, end] });
-            header.insert(format!("{prefix}{}", spec.name), entry);
-        }
+    for (name, i, _) in &tensors {
+        let start = end;
+        end += 4 * specs[*i].len();
+        let entry = serde_json::json!({ "dtype": "F32", "shape": specs[*i].shape, "data_offsets": [start, end] });
+        header.insert(name.clone(), entry);
     }
     let mut header = serde_json::to_vec(&header).map_err(damaged)?;
     // Tensors are to begin at a multiple of eight.
     header.resize(header.len().next_multiple_of(8), b' ');
     sink(&(header.len() as u64).to_le_bytes())?;
     sink(&header)?;
-    let mut bytes = Vec::new();
-    let mut write = |weights: Weights| -> Result<()> {
-        for piece in weights.0.values().flat_map(|tensor| tensor.values.chunks(PIECE)) {
+    let (mut values, mut bytes) = (Vec::new(), Vec::new());
+    for (_, i, slot) in tensors {
+        for first in (0..specs[i].len()).step_by(PIECE) {
+            values.resize(PIECE.min(specs[i].len() - first), 0.0);
+            trainer.network.take(i, slot, first, &mut values);
             bytes.clear();
-            bytes.extend(piece.iter().flat_map(|value| value.to_le_bytes()));
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             sink(&bytes)?;
         }
-        Ok(())
-    };
-    write(trainer.weights())?;
-    (0..slots.len()).try_for_each(|which| write(trainer.network.slot(which)))
+    }
+    Ok(())
+}
+
+/// The header of the safetensors file that begins here.
+fn read_header(file: &mut impl Read) -> Result<Metadata> {
+    let mut len = [0; 8];
+    file.read_exact(&mut len).map_err(unread)?;
+    let len = u64::from_le_bytes(len);
+    if len > HEADER_LIMIT {
+        return Err(damaged("is no safetensors file"));
+    }
+    let mut header = Vec::new();
+    file.take(len).read_to_end(&mut header).map_err(unread)?;
+    serde_json::from_slice(&header).map_err(damaged)
 }
 
 impl Checkpoint {
@@ -101,48 +131,53 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] when the state cannot be written as JSON; whatever `sink` returns.
     pub fn write(&self, trainer: &Trainer, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let state = serde_json::to_string(self).map_err(damaged)?;
-        let slots = if trainer.step == 0 { &[] } else { self.config.optimizer.slot_names() };
-        write_tensors(trainer, Some(state), slots, &mut sink)
+        write_tensors(trainer, Some(state), self.slots(), &mut sink)
     }
 
-    /// Reads what [`save`](Self::save) wrote: the state and a trainer that stands where the saved one stood.
+    /// Reads what [`write`](Self::write) wrote, from beginning to end: the state and a trainer that stands where the saved
+    /// one stood. No tensor is there twice at any time.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] when the bytes are damaged or from another version.
-    pub fn restore(bytes: &[u8]) -> Result<(Self, Trainer)> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    /// [`Error::Checkpoint`] when the bytes cannot be read, are damaged or from another version.
+    pub fn read(mut file: impl Read) -> Result<(Self, Trainer)> {
+        let header = read_header(&mut file)?;
         let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
         let state = state.ok_or_else(|| damaged("holds no training state; is it a weights file?"))?;
         let checkpoint: Self = serde_json::from_str(state).map_err(damaged)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let names = checkpoint.config.optimizer.slot_names();
-        // One part at a time: all of them beside the bytes would be the trainer twice.
-        let part = |wanted: Option<&str>| -> Result<Weights> {
-            let mut weights = Weights::default();
-            for (name, view) in tensors.iter() {
-                let inside = |slot: &str| name.strip_prefix(slot).and_then(|rest| rest.strip_prefix('/'));
-                let name = match wanted {
-                    Some(slot) => inside(slot),
-                    None => names.iter().all(|slot| inside(slot).is_none()).then_some(name),
-                };
-                let Some(name) = name else { continue };
-                if view.dtype() != Dtype::F32 {
-                    return Err(damaged(format!("tensor `{name}` is {:?}; it must be F32", view.dtype())));
-                }
-                let (bytes, _) = view.data().as_chunks::<4>();
-                let values = bytes.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                weights.0.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), values });
-            }
-            Ok(weights)
-        };
-        let mut trainer = Trainer::from_weights(checkpoint.config.clone(), part(None)?).map_err(damaged)?;
+        let mut trainer = Trainer::unset(checkpoint.config.clone()).map_err(damaged)?;
         trainer.step = checkpoint.step;
-        // A run that has not taken a step has no slots.
-        if checkpoint.step > 0 {
-            let slots = names.iter().map(|slot| part(Some(slot))).collect::<Result<_>>()?;
-            trainer.network.set_slots(slots).map_err(damaged)?;
+        let expected = tensors(&trainer, checkpoint.slots());
+        let mut expected: BTreeMap<_, _> = expected.into_iter().map(|(name, i, slot)| (name, (i, slot))).collect();
+        let (mut values, mut bytes) = (Vec::new(), Vec::new());
+        for name in header.offset_keys() {
+            let unknown = || damaged(format!("the network has no tensor `{name}`"));
+            let (i, slot) = expected.remove(&name).ok_or_else(unknown)?;
+            let shape = &trainer.network.specs()[i].shape;
+            match header.info(&name) {
+                Some(info) if info.dtype == Dtype::F32 && info.shape == *shape => {}
+                _ => return Err(damaged(format!("tensor `{name}` must be F32 of shape {shape:?}"))),
+            }
+            let len: usize = shape.iter().product();
+            for first in (0..len).step_by(PIECE) {
+                bytes.resize(4 * PIECE.min(len - first), 0);
+                file.read_exact(&mut bytes).map_err(unread)?;
+                values.clear();
+                values.extend(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
+                trainer.network.put(i, slot, first, &values);
+            }
+        }
+        if let Some(missing) = expected.keys().next() {
+            return Err(damaged(format!("tensor `{missing}` is missing")));
+        }
+        if file.read(&mut [0]).map_err(unread)? > 0 {
+            return Err(damaged("is longer than its header says"));
         }
         Ok((checkpoint, trainer))
+    }
+
+    /// What the optimiser keeps beside each weight; nothing before the first step.
+    fn slots(&self) -> &'static [&'static str] {
+        if self.step == 0 { &[] } else { self.config.optimizer.slot_names() }
     }
 }
 
@@ -150,11 +185,11 @@ impl Checkpoint {
 mod tests {
     use std::collections::HashMap;
 
-    use safetensors::tensor::TensorView;
+    use safetensors::tensor::{SafeTensors, TensorView};
 
     use super::*;
     use crate::models::Architecture;
-    use crate::nn::{Activation, Graph, Training};
+    use crate::nn::{Activation, Graph, Tensor, Training};
 
     /// What is written by hand is what the library of the format reads, offsets, shapes and all.
     #[test]
@@ -207,12 +242,13 @@ mod tests {
         let weights_file = safetensors::serialize(weights.clone(), none).unwrap();
         let garbled = HashMap::from([(STATE.to_owned(), "{\"config\": 1}".to_owned())]);
         let garbled = safetensors::serialize(weights, Some(garbled)).unwrap();
-        let reason = |bytes: &[u8]| match Checkpoint::restore(bytes) {
+        let reason = |bytes: &[u8]| match Checkpoint::read(bytes) {
             Err(Error::Checkpoint { reason }) => reason,
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("restored from {} bytes", bytes.len()),
         };
         assert!(reason(&weights_file).contains("is it a weights file?"));
+        assert_eq!(reason(&weights_file[..4]), "is cut short");
         for bytes in [&b""[..], b"not safetensors at all", &weights_file[..20], &[0xff; 64], &garbled] {
             assert!(!reason(bytes).is_empty());
         }

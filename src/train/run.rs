@@ -3,6 +3,8 @@
 //! One step or one validation batch at a time, for the loop, the clock and the files belong to the caller. The command
 //! line and the page both train through here, so that the same settings, films and seed give both the same losses.
 
+use std::io::Read;
+
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::write_tensors;
@@ -48,14 +50,14 @@ impl Run {
         Self { trainer, state, learning_rate: 0.0, validation: Default::default() }
     }
 
-    /// The run that `checkpoint` was made of, to be continued with `config`, which may ask for another number of epochs
+    /// The run whose checkpoint is read from `checkpoint`, to be continued with `config`, which may ask for another number of epochs
     /// where the schedule does not depend on it.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] for damaged bytes, other films or other settings.
-    pub fn resume(checkpoint: &[u8], config: TrainConfig, data: &str) -> Result<Self> {
+    pub fn resume(checkpoint: impl Read, config: TrainConfig, data: &str) -> Result<Self> {
         let refuse = |reason: &str| Err(Error::Checkpoint { reason: reason.to_owned() });
-        let (state, trainer) = Checkpoint::restore(checkpoint)?;
+        let (state, trainer) = Checkpoint::read(checkpoint)?;
         if state.data != data {
             return refuse("was made from other images; give those of the run");
         }
@@ -100,7 +102,7 @@ impl Run {
     ///
     /// # Errors
     /// Those of [`Loader::new`].
-    pub fn loader<'a>(config: &'a TrainConfig, train: &'a Dataset) -> Result<Loader<'a>> {
+    pub fn loader(config: &TrainConfig, train: &Dataset) -> Result<Loader> {
         let loader = LoaderConfig {
             batch_size: config.batch_size,
             seed: config.seed,
@@ -110,12 +112,12 @@ impl Run {
         Loader::new(train, &config.preprocess, loader)
     }
 
-    /// One step on the batch whose turn it is.
+    /// One step on the batch of `train` whose turn it is; `loader` is [`loader`](Self::loader)'s for these films.
     ///
     /// # Errors
     /// Those of [`Trainer::step`].
-    pub fn step(&mut self, loader: &Loader<'_>) -> Result<StepReport> {
-        let report = self.trainer.step(loader.batch(self.trainer.steps()))?;
+    pub fn step(&mut self, loader: &Loader, train: &Dataset) -> Result<StepReport> {
+        let report = self.trainer.step(loader.batch(train, self.trainer.steps()))?;
         self.learning_rate = report.learning_rate;
         self.state.history.running.add(&report);
         Ok(report)

@@ -51,6 +51,17 @@ impl Trainer {
         Ok(Self::with_network(config, &graph, network))
     }
 
+    /// A network whose weights are yet to be put in.
+    ///
+    /// # Errors
+    /// Those of [`TrainConfig::validate`].
+    pub(super) fn unset(config: TrainConfig) -> Result<Self> {
+        config.validate()?;
+        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let network = Training::unset(&graph);
+        Ok(Self::with_network(config, &graph, network))
+    }
+
     /// Trains a network of the caller's own, described by `graph`.
     pub fn with_network(config: TrainConfig, graph: &Graph, mut network: Training) -> Self {
         network.freeze(|spec| config.freeze.holds(graph, &spec.name));

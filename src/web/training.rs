@@ -1,5 +1,7 @@
 //! Training in the browser: films in, steps, a model out. Loop, clock and storage are the worker's.
 
+use std::io::Read;
+
 use js_sys::{Function, Uint8Array};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -8,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use super::classifier::Film;
 use super::thrown;
 use crate::classifier::Classifier;
-use crate::data::{Batch, Collection, Dataset, Shared, Shares};
+use crate::data::{Batch, Collection, Dataset, Loader, Shared, Shares};
 use crate::error::{Error, Result};
 use crate::formats::{MetricsEntry, ModelCard, read_weights};
 use crate::image::{Limits, decode};
@@ -149,15 +151,17 @@ impl TrainingSet {
 #[wasm_bindgen]
 pub struct TrainingRun {
     run: Run,
+    loader: Loader,
     train: Dataset,
     validation: Dataset,
 }
 
 #[wasm_bindgen]
 impl TrainingRun {
-    /// Begins a run with the settings of `config` on films that were shared out; `checkpoint` goes on with one.
+    /// Begins a run with the settings of `config` on films that were shared out. `checkpoint` gives the next bytes of one to
+    /// go on with, a `Uint8Array` of at most as many as it is called with, and an empty one at the end.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, set: &TrainingSet, checkpoint: Option<Vec<u8>>) -> Result<TrainingRun, JsValue> {
+    pub fn new(config: &str, set: &TrainingSet, checkpoint: Option<Function>) -> Result<TrainingRun, JsValue> {
         let config = config_of(config)?;
         let make = || -> Result<TrainingRun> {
             let shared = set.shared()?;
@@ -168,13 +172,13 @@ impl TrainingRun {
             let [train, validation] =
                 [&shared.train, &shared.val].map(|films| set.films.dataset(films, &config.classes));
             // What the loader refuses is refused before 331 MB are laid out.
-            Run::loader(&config, &train)?;
+            let loader = Run::loader(&config, &train)?;
             let data = fingerprint(&shared.train, &shared.val);
             let run = match checkpoint {
-                Some(bytes) => Run::resume(&bytes, config, &data)?,
+                Some(next) => Run::resume(Pieces(next), config, &data)?,
                 None => Run::new(config, data)?,
             };
-            Ok(TrainingRun { run, train, validation })
+            Ok(TrainingRun { run, loader, train, validation })
         };
         make().map_err(thrown)
     }
@@ -185,9 +189,7 @@ impl TrainingRun {
         if !self.run.has_steps() {
             return Ok(None);
         }
-        let config = self.run.config().clone();
-        let loader = Run::loader(&config, &self.train).map_err(thrown)?;
-        let report = self.run.step(&loader).map_err(thrown)?;
+        let report = self.run.step(&self.loader, &self.train).map_err(thrown)?;
         let value = serde_json::json!({
             "step": self.run.steps(),
             "epoch": self.run.epoch(),
@@ -240,6 +242,23 @@ impl TrainingRun {
         let card = self.run.card(id, weights, [self.train.len(), self.validation.len()]).map_err(thrown)?;
         card.validate().map_err(thrown)?;
         Ok(String::from_utf8_lossy(&card.to_json()).into_owned())
+    }
+}
+
+/// A file that JavaScript reads, a piece a call: as a whole it would be as large as what is made of it.
+struct Pieces(Function);
+
+impl Read for Pieces {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let piece = self.0.call1(&JsValue::UNDEFINED, &JsValue::from(out.len()));
+        let piece = piece.and_then(|piece| piece.dyn_into::<Uint8Array>());
+        let piece = piece.map_err(|cause| std::io::Error::other(format!("{cause:?}")))?;
+        let len = piece.length() as usize;
+        if len > out.len() {
+            return Err(std::io::Error::other("more bytes than were asked for"));
+        }
+        piece.copy_to(&mut out[..len]);
+        Ok(len)
     }
 }
 

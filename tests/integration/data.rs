@@ -268,8 +268,8 @@ fn numbers(batch: &Batch) -> Vec<usize> {
     batch.images.chunks(size).map(|film| (film[0] * 255.0).round() as usize).collect()
 }
 
-fn drawn(loader: &Loader<'_>, steps: std::ops::Range<u64>) -> Vec<usize> {
-    steps.flat_map(|step| numbers(&loader.batch(step))).collect()
+fn drawn(loader: &Loader, dataset: &Dataset, steps: std::ops::Range<u64>) -> Vec<usize> {
+    steps.flat_map(|step| numbers(&loader.batch(dataset, step))).collect()
 }
 
 #[test]
@@ -288,13 +288,13 @@ fn a_dataset_keeps_the_order_and_gives_every_film_once_with_a_short_last_batch()
 fn every_film_comes_once_a_pass_and_passes_differ() {
     let (dataset, preprocess) = dataset(&[7, 5], |_| None);
     let loader = Loader::new(&dataset, &preprocess, config(4, Balance::None)).unwrap();
-    let (first, second) = (drawn(&loader, 0..3), drawn(&loader, 3..6));
+    let (first, second) = (drawn(&loader, &dataset, 0..3), drawn(&loader, &dataset, 3..6));
     let sorted = |numbers: &[usize]| numbers.iter().copied().collect::<BTreeSet<_>>();
     assert_eq!(sorted(&first), (1..=12).collect());
     assert_eq!(sorted(&second), (1..=12).collect());
     assert_ne!(first, second);
     let other = Loader::new(&dataset, &preprocess, LoaderConfig { seed: 4, ..config(4, Balance::None) }).unwrap();
-    assert_ne!(drawn(&other, 0..3), first);
+    assert_ne!(drawn(&other, &dataset, 0..3), first);
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_batch_depends_on_seed_and_step_alone_whatever_the_threads() {
     let batches = |threads: usize, steps: &[u64]| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let loader = Loader::new(&dataset, &preprocess, config.clone()).unwrap();
-        pool.install(|| steps.iter().map(|&step| loader.batch(step)).collect::<Vec<_>>())
+        pool.install(|| steps.iter().map(|&step| loader.batch(&dataset, step)).collect::<Vec<_>>())
     };
     let forward = batches(1, &[0, 1, 2, 3]);
     let mut backward = batches(4, &[3, 2, 1, 0]);
@@ -318,7 +318,7 @@ fn a_batch_depends_on_seed_and_step_alone_whatever_the_threads() {
 fn balanced_classes_are_drawn_equally_often_and_without_replacement() {
     let (dataset, preprocess) = dataset(&[12, 3], |_| None);
     let loader = Loader::new(&dataset, &preprocess, config(6, Balance::Classes)).unwrap();
-    let numbers = drawn(&loader, 0..4);
+    let numbers = drawn(&loader, &dataset, 0..4);
     let times = |wanted: std::ops::RangeInclusive<usize>| {
         let mut times = BTreeMap::new();
         numbers.iter().filter(|number| wanted.contains(number)).for_each(|&n| *times.entry(n).or_insert(0) += 1);
@@ -334,7 +334,7 @@ fn balanced_sources_share_their_class_equally() {
     let source = |number| Some(if number <= 2 { "small" } else { "large" }.to_string());
     let (dataset, preprocess) = dataset(&[12, 4], source);
     let loader = Loader::new(&dataset, &preprocess, config(5, Balance::ClassesAndSources)).unwrap();
-    let numbers = drawn(&loader, 0..8);
+    let numbers = drawn(&loader, &dataset, 0..8);
     let count = |range: std::ops::RangeInclusive<usize>| numbers.iter().filter(|n| range.contains(n)).count();
     assert_eq!((count(1..=2), count(3..=12), count(13..=16)), (10, 10, 20));
 }
@@ -345,7 +345,7 @@ fn small_sources_are_drawn_by_the_square_root_of_their_films() {
     let source = |number| Some(if number <= 100 { "large" } else { "small" }.to_string());
     let (dataset, preprocess) = dataset(&[116, 64], source);
     let loader = Loader::new(&dataset, &preprocess, config(10, Balance::SquareRoot)).unwrap();
-    let numbers = drawn(&loader, 0..100);
+    let numbers = drawn(&loader, &dataset, 0..100);
     let count = |range: std::ops::RangeInclusive<usize>| numbers.iter().filter(|n| range.contains(n)).count() as f64;
     for (range, share) in [(1..=100, 10.0), (101..=116, 4.0), (117..=180, 8.0)] {
         assert!((count(range.clone()) - 1000.0 * share / 22.0).abs() <= 1.0, "{range:?}: {}", count(range.clone()));
@@ -369,7 +369,7 @@ fn films_of_one_of_several_classes_have_a_one_for_each() {
     let batch = films.batches(&preprocess, 4).next().unwrap();
     assert_eq!(batch.targets, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
     let loader = Loader::new(&films, &preprocess, config(4, Balance::None)).unwrap();
-    assert_eq!(loader.batch(0).targets.iter().sum::<f32>(), 5.0);
+    assert_eq!(loader.batch(&films, 0).targets.iter().sum::<f32>(), 5.0);
     let elsewhere = FolderOptions { either: vec![Either { folder: "nowhere".into(), ..either.clone() }], ..options };
     assert!(open(dir.path(), &elsewhere).unwrap_err().to_string().contains("`nowhere`"));
 }

@@ -20,6 +20,11 @@ export interface PathFile {
   file: Blob;
 }
 
+/** Known in workers only, and to their library of types, which does not go together with the page's. */
+declare class FileReaderSync {
+  readAsArrayBuffer(blob: Blob): ArrayBuffer;
+}
+
 /** How far the reading of films has come. */
 export interface Reading {
   done: number;
@@ -181,9 +186,9 @@ const engine = {
       if (resume && (store === undefined || from?.checkpoint === undefined)) {
         throw { kind: 'checkpoint', detail: 'there is none to go on from' } satisfies Failure;
       }
-      const bytes = from?.checkpoint && new Uint8Array(await (await store!.read(from.checkpoint)).arrayBuffer());
+      const checkpoint = from?.checkpoint && piecesOf(await store!.read(from.checkpoint));
       if (!resume) best = undefined;
-      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, bytes || undefined);
+      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined);
       let told: unknown;
       try {
         return await train(training, wanted, signal, (report) => (told = onReport(report)));
@@ -305,6 +310,17 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
     const blob = new Blob(pieces);
     best = { card, weights: async () => blob };
   }
+}
+
+/** The next bytes of a file, at most as many as are asked for: as a whole a checkpoint is 331 MB. */
+function piecesOf(file: Blob): (most: number) => Uint8Array {
+  const reader = new FileReaderSync();
+  let at = 0;
+  return (most) => {
+    const piece = new Uint8Array(reader.readAsArrayBuffer(file.slice(at, at + most)));
+    at += piece.length;
+    return piece;
+  };
 }
 
 function kept(store: Store, { file, card }: { file: string; card: string }): NonNullable<typeof best> {

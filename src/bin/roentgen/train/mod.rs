@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint_path = args.out.join("checkpoint.safetensors");
     let mut run = if args.resume {
         let io = |source| Error::Io { path: checkpoint_path.clone(), source };
-        Run::resume(&fs::read(&checkpoint_path).map_err(io)?, config.clone(), &fingerprint)?
+        Run::resume(fs::File::open(&checkpoint_path).map_err(io)?, config.clone(), &fingerprint)?
     } else if checkpoint_path.exists() && !args.overwrite {
         let reason = format!(
             "{} is there already; give --resume to continue it, --overwrite to begin anew, or another --out",
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // A second handler cannot be set; the first one then still stops the run.
     let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
     while let Some(epoch) = run.epoch() {
-        if !train_epoch(&mut run, &loader, epoch)? {
+        if !train_epoch(&mut run, &loader, &train, epoch)? {
             save_checkpoint(&checkpoint_path, &mut run)?;
             let out = args.out.display();
             eprintln!("stopped at step {}; `--out {out} --resume` with the same settings continues", run.steps());
@@ -109,7 +109,7 @@ fn initial(file: &Path, config: &TrainConfig) -> Result<Weights> {
 }
 
 /// Trains until the end of the epoch; false when told to stop before it.
-fn train_epoch(run: &mut Run, loader: &Loader<'_>, epoch: usize) -> Result<bool> {
+fn train_epoch(run: &mut Run, loader: &Loader, train: &Dataset, epoch: usize) -> Result<bool> {
     let steps = run.config().steps_per_epoch as u64;
     let bar = ui::progress(steps as usize, "training");
     while run.has_steps() {
@@ -117,7 +117,7 @@ fn train_epoch(run: &mut Run, loader: &Loader<'_>, epoch: usize) -> Result<bool>
             bar.abandon();
             return Ok(false);
         }
-        run.step(loader)?;
+        run.step(loader, train)?;
         let Phase { loss, accuracy } = run.history().running.phase();
         bar.set_position(run.steps() - (epoch as u64 - 1) * steps);
         bar.set_message(format!("epoch {epoch}: loss {loss:.4}, accuracy {:.1} %", 100.0 * accuracy));
