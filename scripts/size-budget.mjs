@@ -20,7 +20,7 @@ const budget = JSON.parse(readFileSync(new URL('../www/size-budget.json', import
 const files = readdirSync(root, { recursive: true })
   .filter((name) => /\.(html|css|wasm|m?js)$/.test(name) && !name.startsWith(`models${sep}`))
   // The example is a page of somebody else's.
-  .filter((name) => !name.startsWith('embed-example.'))
+  .filter((name) => !/^(embed|train)-example\./.test(name))
   .sort();
 for (const kind of ['.html', '.css', '.js', '.wasm']) {
   if (!files.some((name) => name.endsWith(kind))) throw new Error(`no ${kind} under ${root}: this is no built site`);

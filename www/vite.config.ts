@@ -24,15 +24,17 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
-/** Adds what is served as it is: the embedding example, whose script address must not change, and the models. */
+/** Adds what is served as it is: the examples, whose script's address must not change, and the models. */
 function plainFiles(outDir: string): Plugin {
   return {
     name: 'plain-files',
     apply: 'build',
     generateBundle() {
-      const source = readFileSync(resolve(here, 'embed-example.html'), 'utf8');
-      const withPolicy = source.replace('<meta charset="utf-8" />', (charset) => `${charset}\n    ${policy}`);
-      this.emitFile({ type: 'asset', fileName: 'embed-example.html', source: withPolicy });
+      for (const fileName of ['embed-example.html', 'train-example.html']) {
+        const source = readFileSync(resolve(here, fileName), 'utf8');
+        const withPolicy = source.replace('<meta charset="utf-8" />', (charset) => `${charset}\n    ${policy}`);
+        this.emitFile({ type: 'asset', fileName, source: withPolicy });
+      }
     },
     closeBundle() {
       const models = resolve(here, 'models');

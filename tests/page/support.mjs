@@ -72,6 +72,8 @@ export async function launch() {
       '--disable-component-update',
       '--disable-sync',
       '--no-first-run',
+      // A moving pattern for a camera; pages ask for it as for any other.
+      '--use-fake-device-for-media-stream',
     ],
   });
 }

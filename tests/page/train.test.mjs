@@ -104,9 +104,10 @@ test('ten steps have the losses of roentgen train, and the model measured there 
       if (report.type === 'epoch') epochs.push(report);
     }
     const measured = await trainer.evaluate(data);
+    const [rates, always] = await Promise.all([0.5, 0].map((threshold) => trainer.ratesAt(measured, 0, threshold)));
     const { card, weights } = await trainer.save();
     trainer.close();
-    return { epochs, losses, measured, card, report: data.report, weights: await window.base64(weights) };
+    return { epochs, losses, measured, rates, always, card, report: data.report, weights: await window.base64(weights) };
   }, settings);
   assert.deepEqual([made.report.train, made.report.val, made.report.test], [[17, 17], [3, 3], [6, 6]]);
   assert.equal(made.losses.length, 10);
@@ -124,15 +125,24 @@ test('ten steps have the losses of roentgen train, and the model measured there 
   writeFileSync(join(model, 'model.json'), made.card);
   writeFileSync(join(model, 'weights.safetensors'), Buffer.from(made.weights, 'base64'));
   const evaluated = JSON.parse((await roentgen('evaluate', '--model', model, '--data', join(data, 'test'), '--json', '-')).stdout);
-  const { evaluation, roc, films: judged } = made.measured;
+  const { evaluation, curves, reliability, films: judged } = made.measured;
   assert.deepEqual(evaluation.confusion, evaluated.confusion);
   assert.deepEqual(evaluation.accuracy_interval, evaluated.accuracy_interval);
   assert.ok(Math.abs(evaluation.loss - evaluated.loss) < 1e-3 * evaluated.loss, `${evaluation.loss}, not ${evaluated.loss}`);
   assert.deepEqual(JSON.parse(made.card).metrics[0].evaluation.confusion, evaluated.confusion);
   assert.equal(judged.length, 12);
-  for (const points of roc) {
-    assert.deepEqual([points.at(0).slice(0, 2), points.at(-1).slice(0, 2)], [[0, 0], [1, 1]]);
+  for (const { roc, precision_recall, average_precision } of curves) {
+    assert.deepEqual([roc.at(0).slice(0, 2), roc.at(-1).slice(0, 2)], [[0, 0], [1, 1]]);
+    assert.deepEqual([precision_recall[0].slice(0, 2), precision_recall.at(-1)[0]], [[0, 1], 1]);
+    assert.ok(average_precision > 0 && average_precision <= 1, `${average_precision}`);
   }
+  assert.equal(reliability.reduce((sum, { count }) => sum + count, 0), 12);
+  // Of two classes, the one with at least a half is the one that is called: the rates are those of the confusion matrix.
+  const { sensitivity, specificity, sensitivity_interval } = evaluated.per_class.bright;
+  for (const rate of ['sensitivity', 'specificity']) assert.equal(made.rates[rate], { sensitivity, specificity }[rate]);
+  assert.deepEqual(made.rates.sensitivity_interval, sensitivity_interval);
+  assert.equal(made.always.sensitivity, 1);
+  assert.equal(made.always.specificity, 0);
   assert.deepEqual(complaints, []);
   await context.close();
 });
@@ -182,6 +192,176 @@ test('a run that is stopped, its page closed, ends at the weights of an unbroken
   assert.equal(ended.kept.run.resumable, true);
   assert.deepEqual(ended.steps, [1, 2, 3, 4, 5, 6].slice(last));
   assert.equal(ended.model, whole.model);
+  await context.close();
+});
+
+test('a tab that is killed in the middle of an epoch is gone on with, to the weights of an unbroken run', { timeout: 300_000 }, async () => {
+  const { context, page } = await withFilms(films({ train: 10 }));
+  const settings = { epochs: 3, steps_per_epoch: 3, seed: 8 };
+  /** Trains to the end, or until step `killAt` is told of: the tab is closed then, while the worker goes on. */
+  const run = (page, { keep, resume = false, killAt }) =>
+    page.evaluate(
+      async ([settings, keep, resume, killAt]) => {
+        const { createTrainer } = await import('./roentgen.js');
+        const trainer = await createTrainer({ seed: settings.seed, threads: 1, ...(keep && { keep }) });
+        const data = resume ? await trainer.data() : await trainer.read(window.films);
+        if (keep && !resume) await trainer.keepFilms();
+        const steps = [];
+        for await (const report of trainer.fit(data, { ...settings, resume })) {
+          if (report.type === 'step') steps.push(report.step);
+          if (report.step === killAt) console.log('kill');
+        }
+        return { steps, model: await window.hash((await trainer.save()).weights) };
+      },
+      [settings, keep, resume, killAt],
+    );
+  const whole = await run(page, {});
+  page.on('console', (message) => message.text() === 'kill' && void page.close());
+  await assert.rejects(run(page, { keep: 'killed', killAt: 5 }), /closed/);
+  const { page: later } = await withFilms({}, context);
+  const ended = await run(later, { keep: 'killed', resume: true });
+  // From the checkpoint of the first epoch, or of the second where the worker got there before it ended.
+  assert.ok(ended.steps[0] === 4 || ended.steps[0] === 7, `${ended.steps}`);
+  assert.equal(ended.model, whole.model);
+  await context.close();
+});
+
+test('without room in the browser a run goes on, says so once, and its model is there', { timeout: 300_000 }, async () => {
+  const { context, page } = await withFilms(films({ train: 10 }));
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin: new URL(empty.url).origin, quotaSize: 5_000_000 });
+  const { notices, epochs, model } = await page.evaluate(async () => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ threads: 1, keep: 'full' });
+    const data = await trainer.read(window.films);
+    const notices = [await trainer.keepFilms()].filter((notice) => notice !== undefined);
+    let epochs = 0;
+    for await (const report of trainer.fit(data, { epochs: 2, steps_per_epoch: 2 })) {
+      if (report.type === 'notice') notices.push(report.message);
+      if (report.type === 'epoch') epochs += 1;
+    }
+    return { notices, epochs, model: (await trainer.save()).weights.size };
+  });
+  assert.equal(notices.length, 1);
+  assert.match(notices[0], /no room left for this site/);
+  assert.equal(epochs, 2);
+  // A float for each of 27,613,122 parameters, and the header.
+  assert.ok(model > 4 * 27_613_122, `${model} bytes`);
+  await context.close();
+});
+
+test('a project goes out as one zip and comes back in another browser with films, history and model', { timeout: 300_000 }, async () => {
+  const set = films({ train: 10, test: 4 }, 40);
+  // Nearly the picture of a test film: a few grey levels brighter.
+  const soft = (more) => greyPng(48, 48, (x, y) => Math.round(110 + 60 * Math.sin(x / 7) * Math.cos(y / 9) + more));
+  set['test/bright/soft.png'] = soft(0);
+  set['train/bright/again.png'] = soft(4);
+  const data = written('project', set);
+  const first = await watched(browser);
+  await first.page.goto(`${server.url}#train`);
+  await first.page.locator('input[webkitdirectory]').setInputFiles(data);
+  await first.page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+  assert.match(await first.page.locator('#copies').textContent(), /train\/bright\/again\.png.*nearly the same.*moved.*train\/bright\/again\.png/s);
+  const rows = (page) => page.locator('#counts tbody tr').allInnerTexts();
+  const counts = await rows(first.page);
+  await first.page.getByLabel('Epochs', { exact: true }).fill('2');
+  await first.page.getByLabel('Steps in an epoch').fill('4');
+  await first.page.getByRole('button', { name: 'Train', exact: true }).click();
+  await first.page.locator('#accuracy').waitFor({ timeout: 120_000 });
+  const said = (page) => Promise.all([page.locator('#accuracy').innerText(), page.locator('#confusion').innerText(), page.locator('#epochs').innerText()]);
+  const [before, download] = await Promise.all([
+    said(first.page),
+    first.page.waitForEvent('download'),
+    first.page.getByRole('button', { name: 'Export this project…' }).click(),
+  ]);
+  const zip = join(folder, 'project.zip');
+  await download.saveAs(zip);
+  assert.deepEqual(first.complaints, []);
+  await first.context.close();
+
+  const second = await watched(browser);
+  await second.page.goto(`${server.url}#train`);
+  await second.page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await second.page.locator('input[accept*=zip]').setInputFiles(zip);
+  await second.page.locator('#epochs tbody tr').nth(1).waitFor({ timeout: 60_000 });
+  assert.deepEqual(await rows(second.page), counts);
+  // It is kept here, too.
+  await second.page.reload();
+  await second.page.getByRole('button', { name: 'Evaluate on the test films' }).click();
+  await second.page.locator('#accuracy').waitFor();
+  assert.deepEqual(await said(second.page), before);
+  assert.deepEqual(second.complaints, []);
+  await second.context.close();
+});
+
+test('films are photographed, and a camera that is not to be had is said with what to do', { timeout: 120_000 }, async () => {
+  const { context, page } = await watched(browser);
+  await page.goto(`${server.url}#train`);
+  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByPlaceholder('its name').fill('photos');
+  await page.getByRole('button', { name: 'Photograph them…' }).click();
+  await page.getByRole('alert').filter({ hasText: 'may not be used; allow it' }).waitFor();
+  await context.grantPermissions(['camera']);
+  await page.getByRole('button', { name: 'Photograph them…' }).click();
+  const camera = page.getByRole('region', { name: 'Camera' });
+  await page.waitForFunction(() => document.querySelector('video')?.videoWidth > 0);
+  await camera.getByRole('button', { name: 'Take a picture' }).click();
+  await camera.getByText('1 of photos').waitFor();
+  await camera.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('alert').filter({ hasText: 'there is photos' }).waitFor();
+  await camera.waitFor({ state: 'detached' });
+  await context.close();
+});
+
+test('a run that starts from a model and freezes its backbone changes the last layer alone', { timeout: 300_000 }, async () => {
+  const { context, page } = await withFilms(films({ train: 10 }));
+  const { first, then, untouched } = await page.evaluate(async () => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ threads: 1 });
+    const data = await trainer.read(window.films);
+    const trained = async (settings) => {
+      for await (const _ of trainer.fit(data, { epochs: 1, steps_per_epoch: 3, ...settings }));
+      return trainer.save();
+    };
+    /** Hashes of a safetensors file's tensors. */
+    const hashes = async ({ weights }) => {
+      const bytes = await weights.arrayBuffer();
+      const end = 8 + Number(new DataView(bytes).getBigUint64(0, true));
+      const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, end - 8)));
+      const found = {};
+      for (const [name, { data_offsets: offsets }] of Object.entries(header)) {
+        if (offsets !== undefined) found[name] = await window.hash(new Blob([bytes.slice(end + offsets[0], end + offsets[1])]));
+      }
+      return found;
+    };
+    const model = await trained({});
+    // No step that could change anything: what starts the run is the model.
+    const untouched = await trained({ from: model, learning_rate: 1e-30 });
+    return {
+      first: await hashes(model),
+      untouched: await hashes(untouched),
+      then: await hashes(await trained({ from: model, freeze: 'backbone' })),
+    };
+  });
+  // A bias of 0 is not 0 any more.
+  for (const name of Object.keys(first).filter((name) => name.endsWith('weight'))) assert.equal(untouched[name], first[name], name);
+  const changed = Object.keys(first).filter((name) => first[name] !== then[name]);
+  assert.deepEqual(changed.sort(), ['dense2.bias', 'dense2.weight']);
+  assert.equal(Object.keys(first).length, 8);
+  await context.close();
+});
+
+test('the example trains from code', { timeout: 300_000 }, async () => {
+  const data = written('example', films({ train: 10, test: 3 }, 70));
+  const { context, page, complaints } = await watched(browser);
+  await page.goto(`${server.url}train-example.html`);
+  await page.locator('input[type=file]').setInputFiles(data);
+  await page.locator('input[name=epochs]').fill('1');
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  const log = page.getByRole('log');
+  await log.filter({ hasText: '8 films of bright, 8 films of dark' }).waitFor();
+  await log.filter({ hasText: /epoch 1: .*of 6 test films.*weights of 1104\d+ bytes/s }).waitFor({ timeout: 120_000 });
+  assert.deepEqual(complaints, []);
   await context.close();
 });
 
@@ -308,9 +488,18 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   assert.equal(await page.locator('#epochs tbody tr').count(), 3);
   assert.match(await page.locator('#accuracy').innerText(), /^(100|\d+)\.\d\u202f% of 8 test films/);
   assert.equal(await page.locator('.charts canvas').count(), 2);
-  assert.equal(await page.locator('[data-roc] canvas').count(), 2);
-  await page.locator('#confusion button').first().click();
-  await page.locator('.opened').waitFor();
+  // ROC, precision and recall of each class, and the reliability diagram.
+  assert.equal(await page.locator('[data-curve] canvas').count(), 5);
+  const rates = page.locator('#threshold output');
+  await rates.filter({ hasText: /Sensitivity .*%.*specificity .*%/s }).waitFor();
+  await page.getByLabel(/^Called bright from/).fill('0');
+  await rates.filter({ hasText: /Sensitivity 100\.0.*specificity 0\.0/s }).waitFor();
+  assert.match(await page.locator('#calibration').innerText(), /^Expected calibration error 0\.\d{3} \(15 bins\)/);
+  const cells = page.locator('#confusion button');
+  const most = (await cells.allInnerTexts()).map(Number);
+  await cells.nth(most.indexOf(Math.max(...most))).click();
+  await page.locator('.opened canvas').first().waitFor();
+  assert.equal(await page.locator('.opened canvas').count(), Math.max(...most));
   assert.deepEqual(await objections(), [], 'evaluated');
 
   await page.getByRole('button', { name: 'Use it to judge films' }).click();

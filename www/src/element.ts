@@ -106,6 +106,12 @@ export class XrayClassifier extends LitElement {
     if (this.isConnected && this.hasUpdated) void this.#load();
   }
 
+  /** Lets go of the model's memory, unless a film is being judged; the next film loads it again. */
+  release(): void {
+    const { phase } = this.#state.judgement;
+    if (phase !== 'reading' && phase !== 'judging') this.#client?.close();
+  }
+
   /** Judges the first film of a drop that landed elsewhere on the page. */
   accept(transfer: DataTransfer): void {
     this.#take(take(transfer, 'drop'));

@@ -66,3 +66,18 @@ function failure(url: string | URL, signal: AbortSignal, cause: unknown): unknow
 export function isFailure(cause: unknown): cause is Failure {
   return typeof cause === 'object' && cause !== null && 'kind' in cause && 'detail' in cause;
 }
+
+/**
+ * The bytes of a gzip file whose checksum was right.
+ *
+ * @throws {@link Failure} of kind `weights`
+ */
+export async function gunzip(stored: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const unpacked = new Blob([stored]).stream().pipeThrough(new DecompressionStream('gzip'));
+  try {
+    return new Uint8Array(await new Response(unpacked).arrayBuffer());
+  } catch (cause) {
+    // The checksum was right, so the site published a broken file.
+    throw { kind: 'weights', detail: `gzip: ${String(cause)}` } satisfies Failure;
+  }
+}

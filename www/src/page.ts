@@ -7,6 +7,7 @@ import { showMeaning } from './meaning';
 import { pickModels } from './picker';
 import { facts, gaps, samples, type Held } from './sections';
 import { tabs } from './tabs';
+import type { ModelFiles } from './types';
 import { nothing, render, type TemplateResult } from 'lit';
 
 /** One picture in `samples.json`, beside `model.json`. */
@@ -38,10 +39,11 @@ if (element !== null) {
   // Training is downloaded by whoever goes there.
   void shown('train').then(async () => {
     const { TrainPage } = await import('./train-page');
-    new TrainPage(section('train'), (model) => {
+    const use = (model: ModelFiles): void => {
       element.use(model);
       open('judge');
-    });
+    };
+    new TrainPage(section('train'), use, () => element.release());
   });
   // Without its samples the page is whole.
   offerSamples(element).catch(() => {});

@@ -4,17 +4,19 @@ import type { EpochRecord } from './train';
 
 type Plot = import('uplot');
 
-const TEXT = '#97a3ae';
+export const TEXT = '#97a3ae';
 const GRID = { stroke: '#262d34', width: 1 };
-const TRAIN = '#a9cbe8';
-const VALIDATION = '#e9b872';
+export const TRAIN = '#a9cbe8';
+export const VALIDATION = '#e9b872';
 
-async function plot(options: import('uplot').Options, data: import('uplot').AlignedData, into: HTMLElement): Promise<Plot> {
+/** A plot; its styles are there with it. */
+export async function plot(options: import('uplot').Options, data: import('uplot').AlignedData, into: HTMLElement): Promise<Plot> {
   const [{ default: UPlot }] = await Promise.all([import('uplot'), import('uplot/dist/uPlot.min.css')]);
   return new UPlot(options, data, into);
 }
 
-function axes(x: string, y: string): import('uplot').Axis[] {
+/** Both axes, by their names. */
+export function axes(x: string, y: string): import('uplot').Axis[] {
   const axis = { stroke: TEXT, grid: GRID, ticks: GRID };
   return [
     { ...axis, label: x },
@@ -69,24 +71,4 @@ export class Curves {
   get drawn(): string {
     return this.#drawn;
   }
-}
-
-/** The ROC curve of one class, in place of whatever was there. */
-export async function drawRoc(into: HTMLElement, points: [number, number, number | null][]): Promise<void> {
-  into.replaceChildren();
-  const unit = { time: false, range: [0, 1] as [number, number] };
-  const side = Math.min(380, Math.max(260, into.clientWidth));
-  await plot(
-    {
-      width: side,
-      height: side,
-      cursor: { show: false },
-      legend: { show: false },
-      scales: { x: unit, y: unit },
-      axes: axes('1 − specificity', 'sensitivity'),
-      series: [{}, { stroke: TRAIN, width: 2, points: { show: false } }],
-    },
-    [points.map(([x]) => x), points.map(([, y]) => y)],
-    into,
-  );
 }

@@ -72,6 +72,15 @@ async function unzipped(zip: Blob): Promise<PathFile[]> {
   return found;
 }
 
+/** Offers a file for saving. */
+export function download(file: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 /** A zip of files stored as they are: weights do not get smaller. */
 export async function zipped(files: PathFile[]): Promise<Blob> {
   const { Zip, ZipPassThrough } = await import('fflate');

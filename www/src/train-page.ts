@@ -2,11 +2,15 @@
 
 import { render } from 'lit';
 import { InternalError, isAbort, RoentgenError, SettingsError } from './errors';
-import { Curves, drawRoc } from './train-charts';
-import { filesOf, filesOfDrop, unpacked, zipped } from './train-files';
-import { createTrainer, type PathFile, type Settings, type Trainer } from './train';
+import { Curves } from './train-charts';
+import { Camera } from './train-camera';
+import { download, filesOf, filesOfDrop, unpacked, zipped } from './train-files';
+import { createTrainer, type Kept, type PathFile, type Reading, type Settings, type Trainer } from './train';
+import { total, type TrainActions } from './train-parts';
+import { EvaluationPlots } from './train-plots';
+import { isProject } from './train-project';
 import type { Fields, TrainState } from './train-state';
-import { total, trainView, type TrainActions } from './train-view';
+import { trainView } from './train-view';
 import type { ModelFiles } from './types';
 
 /** Pictures of each class that are shown. */
@@ -31,6 +35,7 @@ const NOTHING_TRAINED = {
   kept: undefined,
   measured: undefined,
   cell: undefined,
+  threshold: undefined,
   model: false,
   epochs: [],
   step: undefined,
@@ -44,6 +49,7 @@ export class TrainPage {
     error: undefined,
     dragging: false,
     reading: undefined,
+    photographing: undefined,
     data: undefined,
     found: [],
     wanted: [],
@@ -59,16 +65,21 @@ export class TrainPage {
     evaluating: false,
     measured: undefined,
     cell: undefined,
+    threshold: undefined,
     saving: false,
   };
   #trainer: Trainer | undefined;
   #curves = new Curves();
+  #plots = new EvaluationPlots();
+  #camera: Camera | undefined;
+  #photos: File[] = [];
   #scheduled = false;
 
-  /** `use` takes a trained model to where films are judged. */
+  /** `use` takes a trained model to where films are judged; `alone` lets go of what else takes memory, before training. */
   constructor(
     private readonly root: HTMLElement,
     private readonly use: (model: ModelFiles) => void,
+    private readonly alone: () => void,
   ) {
     this.#draw();
     void this.#open();
@@ -89,12 +100,14 @@ export class TrainPage {
       if (dragging !== this.#state.dragging) this.#show({ dragging });
     },
     addClass: (name, files) => {
-      if (name === '' || name.includes('/')) {
-        this.#fail('films', new SettingsError('the class needs a name, without a slash'));
-        return;
-      }
-      void this.#read([...files].map((file) => ({ path: `${name}/${file.name}`, file })), false);
+      if (this.#isClass(name)) void this.#read(files.map((file) => ({ path: `${name}/${file.name}`, file })), false);
     },
+    photograph: (name) => {
+      if (this.#isClass(name)) void this.#guard('films', () => this.#photograph(name));
+    },
+    takePhoto: () => void this.#guard('films', () => this.#takePhoto()),
+    endPhotos: () => this.#endPhotos(),
+    export: () => void this.#export(),
     forget: () => void this.#forget(),
     want: (name, wanted) => {
       const names = this.#state.found.filter((one) => (one === name ? wanted : this.#state.wanted.includes(one)));
@@ -124,6 +137,7 @@ export class TrainPage {
       this.#show({ cell });
       void this.#drawCell();
     },
+    threshold: (label, value) => void this.#threshold(label, value),
     use: () => void this.#guard('evaluation', async (trainer) => this.use(await trainer.save())),
     save: () => void this.#save(),
     retry: () => void this.#open(),
@@ -136,23 +150,60 @@ export class TrainPage {
       this.#trainer = trainer;
       const { recipe, kept, runtime } = trainer;
       const { layers } = trainer.architecture;
-      const run = kept?.run;
-      this.#show({
-        opening: false,
-        runtime,
-        layers,
-        kept,
-        fields: fieldsOf(run?.settings ?? recipe),
-        epochs: run?.epochs ?? [],
-        settings: run?.settings,
-        model: run?.model ?? false,
-      });
-      if (kept !== undefined) await this.#shareAll(run?.settings.classes, kept.unreadable);
-      void this.#drawCurves();
+      this.#show({ opening: false, runtime, layers });
+      await this.#takeUp(recipe, kept);
     } catch (cause) {
       this.#show({ opening: false });
       this.#fail('open', cause);
     }
+  }
+
+  /** Shows a project as it was left. */
+  async #takeUp(recipe: Settings, kept: Kept | undefined): Promise<void> {
+    const run = kept?.run;
+    this.#show({
+      kept,
+      fields: fieldsOf(run?.settings ?? recipe),
+      epochs: run?.epochs ?? [],
+      settings: run?.settings,
+      model: run?.model ?? false,
+    });
+    if (kept !== undefined) await this.#shareAll(run?.settings.classes, kept.unreadable);
+    void this.#drawCurves();
+  }
+
+  #isClass(name: string): boolean {
+    const named = name !== '' && !name.includes('/');
+    if (!named) this.#fail('films', new SettingsError('the class needs a name, without a slash'));
+    return named;
+  }
+
+  async #photograph(name: string): Promise<void> {
+    this.#endPhotos();
+    this.#camera = await Camera.on();
+    this.#show({ photographing: { name, taken: 0 } });
+    this.#draw();
+    const video = this.root.querySelector('video');
+    if (video !== null) await this.#camera.show(video);
+  }
+
+  /** One picture, kept until the camera is off: reading it at once would share all films out again each time. */
+  async #takePhoto(): Promise<void> {
+    const { photographing } = this.#state;
+    const video = this.root.querySelector('video');
+    if (photographing === undefined || video === null || this.#camera === undefined) return;
+    // The time tells pictures of several sittings apart.
+    this.#photos.push(await this.#camera.take(video, `photo-${Date.now()}.png`));
+    this.#show({ photographing: { ...photographing, taken: this.#photos.length } });
+  }
+
+  #endPhotos(): void {
+    const { photographing } = this.#state;
+    this.#camera?.off();
+    this.#camera = undefined;
+    const photos = this.#photos.splice(0);
+    this.#show({ photographing: undefined });
+    if (photographing !== undefined && photos.length > 0) this.#actions.addClass(photographing.name, photos);
   }
 
   /** Films in place of all others, or beside them. */
@@ -162,7 +213,14 @@ export class TrainPage {
     await this.#guard('films', async (trainer) => {
       this.#show({ reading: { done: 0, total: files.length } });
       try {
-        const data = await trainer.read(await unpacked(files), { replace, onProgress: (reading) => this.#show({ reading }) });
+        const found = await unpacked(files);
+        const onProgress = (reading: Reading) => this.#show({ reading });
+        if (isProject(found)) {
+          this.#show({ ...NOTHING_TRAINED, notices: [] });
+          await this.#takeUp(trainer.recipe, await trainer.importProject(found, { onProgress }));
+          return;
+        }
+        const data = await trainer.read(found, { replace, onProgress });
         this.#show({
           data,
           found: data.report.classes,
@@ -215,6 +273,7 @@ export class TrainPage {
       const settings = resume && earlier !== undefined ? earlier : trainer.settings(data, await this.#changes(trainer));
       await trainer.check(settings);
       where = 'run';
+      this.alone();
       const patience = Number(this.#state.fields.patience);
       this.#show({
         run: 'running',
@@ -223,6 +282,7 @@ export class TrainPage {
         notices: [],
         measured: undefined,
         cell: undefined,
+        threshold: undefined,
         pace: 0,
         kept: undefined,
         ...(resume ? {} : { epochs: [], step: undefined, model: false }),
@@ -240,7 +300,8 @@ export class TrainPage {
           if (isBest) best = record.epoch;
           if (patience > 0 && record.epoch - best >= patience) this.#actions.stop();
         }
-        void this.#drawCurves();
+        // A curve point a step would be more than anyone sees.
+        if (report.type === 'epoch' || (report.type === 'step' && report.step % 5 === 0)) void this.#drawCurves();
       }
       const finished = this.#state.epochs.length >= settings.epochs;
       this.#show({ run: finished ? 'finished' : 'stopped' });
@@ -278,11 +339,28 @@ export class TrainPage {
     if (data === undefined) return;
     this.#show({ evaluating: true });
     await this.#guard('evaluation', async (trainer) => {
-      this.#show({ measured: await trainer.evaluate(data), cell: undefined });
+      const measured = await trainer.evaluate(data);
+      this.#show({ measured, cell: undefined, threshold: undefined });
       this.#draw();
-      await this.#drawRocs();
+      await this.#plots.draw(this.root, measured);
+      // Where two classes are called one or the other.
+      await this.#threshold(0, 0.5);
     });
     this.#show({ evaluating: false });
+  }
+
+  async #threshold(label: number, value: number): Promise<void> {
+    const { measured, threshold } = this.#state;
+    if (measured === undefined) return;
+    this.#show({ threshold: { label, value, rates: threshold?.label === label ? threshold.rates : undefined } });
+    await this.#guard('evaluation', async (trainer) => {
+      const rates = await trainer.ratesAt(measured, label, value);
+      const now = this.#state.threshold;
+      // One that has been dragged on meanwhile has asked again.
+      if (now?.label !== label || now.value !== value || this.#state.measured !== measured) return;
+      this.#show({ threshold: { label, value, rates } });
+      this.#plots.mark(label, rates);
+    });
   }
 
   async #save(): Promise<void> {
@@ -293,12 +371,14 @@ export class TrainPage {
         { path: 'my-model/model.json', file: new Blob([card]) },
         { path: 'my-model/weights.safetensors', file: weights },
       ];
-      const link = document.createElement('a');
-      link.href = URL.createObjectURL(await zipped(files));
-      link.download = 'my-model.zip';
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      download(await zipped(files), 'my-model.zip');
     });
+    this.#show({ saving: false });
+  }
+
+  async #export(): Promise<void> {
+    this.#show({ saving: true });
+    await this.#guard('films', async (trainer) => download(await trainer.exportProject(), 'roentgen-project.zip'));
     this.#show({ saving: false });
   }
 
@@ -341,23 +421,13 @@ export class TrainPage {
   }
 
   async #drawCurves(): Promise<void> {
-    const { epochs, step, settings, run } = this.#state;
-    // Once a step would be more than anyone sees.
-    if (step !== undefined && run === 'running' && step.step % 5 !== 0) return;
+    const { epochs, step, settings } = this.#state;
     this.#draw();
     const [loss, accuracy] = ['loss-chart', 'accuracy-chart'].map((id) => this.root.querySelector<HTMLElement>(`#${id}`));
     if (!loss || !accuracy || settings === undefined) return;
     const at = step === undefined ? 0 : step.step / settings.steps_per_epoch;
     const running = step !== undefined && at > epochs.length ? { at, ...step.running } : undefined;
     await this.#curves.draw(loss, accuracy, epochs, running);
-  }
-
-  async #drawRocs(): Promise<void> {
-    const { measured } = this.#state;
-    for (const into of this.root.querySelectorAll<HTMLElement>('[data-roc]')) {
-      const points = measured?.roc[Number(into.dataset['roc'])];
-      if (points !== undefined) await drawRoc(into, points);
-    }
   }
 
   /** A few films of each class. */

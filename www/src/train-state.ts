@@ -2,7 +2,7 @@
 
 import type { RoentgenError } from './errors';
 import type { EpochRecord, Kept, Layer, Measured, Reading, Settings, StepReport, TrainingData } from './train';
-import type { Runtime } from './types';
+import type { ClassRates, Runtime } from './types';
 
 /** The fields of the recipe, as they are written. */
 export interface Fields {
@@ -26,6 +26,8 @@ export interface TrainState {
   error: { where: 'open' | 'films' | 'settings' | 'run' | 'evaluation'; error: RoentgenError } | undefined;
   dragging: boolean;
   reading: Reading | undefined;
+  /** The class that the camera is on for, and how many pictures were taken. */
+  photographing: { name: string; taken: number } | undefined;
   data: TrainingData | undefined;
   /** All classes that there are films of, and those that are wanted. */
   found: string[];
@@ -45,5 +47,7 @@ export interface TrainState {
   measured: Measured | undefined;
   /** The cell of the confusion matrix that is open. */
   cell: [number, number] | undefined;
+  /** Where films are called one class rather than the others, and the rates that this gives. */
+  threshold: { label: number; value: number; rates: ClassRates | undefined } | undefined;
   saving: boolean;
 }

@@ -27,7 +27,7 @@ export interface Settings {
   preprocess: { height: number; width: number; channels: number; contrast: string; mean: number; std: number };
   augment: Augment;
   /** `classes` draws every class equally often. */
-  balance: 'none' | 'classes' | 'classes-and-sources';
+  balance: 'none' | 'classes' | 'classes-and-sources' | 'square-root';
   epochs: number;
   steps_per_epoch: number;
   /** Films in a step. */
@@ -38,6 +38,8 @@ export interface Settings {
   weight_decay: number;
   dropout: number;
   label_smoothing: number;
+  /** Which layers stay as they start: `backbone` is all but the last. */
+  freeze: 'none' | 'backbone' | { layers: string[] };
   /** A whole number from 0 to 4,294,967,295: initial weights, splits, order, augmentation, dropout. */
   seed: number;
 }
@@ -49,12 +51,16 @@ export interface Unreadable {
   message: string;
 }
 
-/** The same picture under several names. */
+/** The same picture under several names, or pictures that are nearly the same. */
 export interface Copies {
+  /** Whether they are the same in every byte that the network sees. */
+  exact: boolean;
   films: string[];
   /** What became of them, in words. */
   outcome: string;
   left_out: string[];
+  /** Those that were put into another split than their folder, or the draw, had put them. */
+  moved: string[];
 }
 
 /** The films of a set by class and split. */
@@ -137,11 +143,39 @@ export interface JudgedFilm {
   scores: number[];
 }
 
+/** A point of a curve and the score from which on films are called so; null is an infinite score. */
+export type CurvePoint = [number, number, number | null];
+
+/** How well one class is told from the rest, at every threshold. */
+export interface ClassCurves {
+  /** `[1 − specificity, sensitivity, score]`; empty where a kind of film is missing. */
+  roc: CurvePoint[];
+  /** `[recall, precision, score]`; empty without films of the class. Precision holds from the recall before it. */
+  precision_recall: CurvePoint[];
+  average_precision: number | null;
+}
+
+/** Films whose probability lies in one part of [0, 1]; means are null where there are none. */
+export interface ReliabilityBin {
+  above: number;
+  up_to: number;
+  count: number;
+  /** Their mean probability. */
+  confidence: number | null;
+  /** The share of them that are called rightly, with its 95 % interval. */
+  accuracy: number | null;
+  accuracy_interval: [number, number] | null;
+}
+
 /** What a model makes of the test films. */
 export interface Measured {
   evaluation: Evaluation;
-  /** For each class `[1 − specificity, sensitivity, score]`; null is an infinite score. */
-  roc: [number, number, number | null][][];
+  /** Of each class against the rest, in order. */
+  curves: ClassCurves[];
+  /** Whether the probability of the class that is called means what it says. */
+  reliability: ReliabilityBin[];
+  /** Mean distance of accuracy and probability over these bins. */
+  expected_calibration_error: number | null;
   films: JudgedFilm[];
 }
 

@@ -1,33 +1,11 @@
 /** The training page's templates: pure functions of its state. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import type { RoentgenError } from './errors';
-import { area, count, interval, list, percent } from './format';
-import type { EpochRecord, Layer, Measured } from './train';
+import { count, list, percent } from './format';
+import type { EpochRecord, Layer } from './train';
+import { evaluation } from './train-evaluation';
+import { MOST_SHOWN, problem, total, type TrainActions } from './train-parts';
 import type { Fields, TrainState } from './train-state';
-
-/** What the view can ask the page to do. */
-export interface TrainActions {
-  picked(input: HTMLInputElement): void;
-  dropped(event: DragEvent): void;
-  dragged(over: boolean): void;
-  addClass(name: string, files: FileList): void;
-  forget(): void;
-  want(name: string, wanted: boolean): void;
-  change(field: keyof Fields, value: string): void;
-  start(): void;
-  goOn(): void;
-  pause(): void;
-  resume(): void;
-  stop(): void;
-  evaluate(): void;
-  open(cell: [number, number] | undefined): void;
-  use(): void;
-  save(): void;
-  retry(): void;
-}
-
-const MOST_SHOWN = 200;
 
 export function trainView(state: TrainState, actions: TrainActions): TemplateResult {
   const busy = state.run === 'running' || state.run === 'paused' || state.run === 'stopping';
@@ -84,24 +62,9 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
           </p>
           <p class="buttons">
             <label class="button primary">Choose a folder…<input type="file" webkitdirectory ?disabled=${busy} @change=${folder} /></label>
-            <label class="button">Choose a zip…<input type="file" accept=".zip,application/zip" ?disabled=${busy} @change=${folder} /></label>
+            <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip" ?disabled=${busy} @change=${folder} /></label>
           </p>
-          <form class="by-hand" @submit=${(event: Event) => event.preventDefault()}>
-            <label>or a class by hand: <input type="text" name="class" placeholder="its name" ?disabled=${busy} /></label>
-            <label class="button"
-              >Its films…<input
-                type="file"
-                accept="image/*,.tif,.tiff"
-                multiple
-                ?disabled=${busy}
-                @change=${(event: Event) => {
-                  const input = event.target as HTMLInputElement;
-                  const name = (input.form?.elements.namedItem('class') as HTMLInputElement | null)?.value.trim() ?? '';
-                  if (input.files !== null) actions.addClass(name, input.files);
-                  input.value = '';
-                }}
-            /></label>
-          </form>
+          ${byHand(state, actions, busy)}
         </div>
         ${reading === undefined
           ? nothing
@@ -124,6 +87,52 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
       </div>
     </section>
   `;
+}
+
+/** One class at a time: files picked, dropped or photographed. */
+function byHand({ photographing }: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
+  const name = (target: EventTarget | null): string => {
+    const form = (target as HTMLElement).closest('form');
+    return (form?.elements.namedItem('class') as HTMLInputElement | null)?.value.trim() ?? '';
+  };
+  return html`<form
+      class="by-hand"
+      @submit=${(event: Event) => event.preventDefault()}
+      @drop=${(event: DragEvent) => {
+        event.preventDefault();
+        event.stopPropagation();
+        actions.dragged(false);
+        actions.addClass(name(event.currentTarget), [...(event.dataTransfer?.files ?? [])]);
+      }}
+    >
+      <label>or a class by hand: <input type="text" name="class" placeholder="its name" ?disabled=${busy} /></label>
+      <label class="button"
+        >Its films…<input
+          type="file"
+          accept="image/*,.tif,.tiff"
+          multiple
+          ?disabled=${busy}
+          @change=${(event: Event) => {
+            const input = event.target as HTMLInputElement;
+            actions.addClass(name(input), [...(input.files ?? [])]);
+            input.value = '';
+          }}
+      /></label>
+      <button type="button" ?disabled=${busy || photographing !== undefined} @click=${(event: Event) => actions.photograph(name(event.target))}>
+        Photograph them…
+      </button>
+      <small class="quiet">or drop them here</small>
+    </form>
+    ${photographing === undefined
+      ? nothing
+      : html`<div class="camera" role="region" aria-label="Camera">
+          <video muted playsinline></video>
+          <p class="buttons">
+            <button type="button" class="primary" @click=${actions.takePhoto}>Take a picture</button>
+            <button type="button" @click=${actions.endPhotos}>Done</button>
+            <span role="status">${count(photographing.taken)} of ${photographing.name}</span>
+          </p>
+        </div>`}`;
 }
 
 function held(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
@@ -174,11 +183,16 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
     ${report.copies.length === 0
       ? nothing
       : html`<details id="copies">
-          <summary>${count(report.copies.length)} pictures are there more than once</summary>
+          <summary>${count(report.copies.length)} pictures are there more than once, or nearly so</summary>
           <ul>
             ${report.copies.slice(0, MOST_SHOWN).map(
-              ({ films, outcome, left_out }) =>
-                html`<li>${films.join(' = ')}: ${outcome}${left_out.length > 0 ? `; left out: ${list(left_out)}` : ''}.</li>`,
+              ({ exact, films, outcome, left_out, moved }) =>
+                html`<li>
+                  ${films.join(exact ? ' = ' : ' ≈ ')}:
+                  ${outcome}${left_out.length > 0 ? `; left out: ${list(left_out)}` : ''}${moved.length > 0
+                    ? `; moved to the films that nothing is learnt from: ${list(moved)}`
+                    : ''}.
+                </li>`,
             )}
           </ul>
         </details>`}
@@ -190,7 +204,10 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
             ${unreadable.slice(0, MOST_SHOWN).map(({ path, message }) => html`<li>${path}: ${message}</li>`)}
           </ul>
         </details>`}
-    <p><button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these films</button></p>
+    <p class="buttons">
+      <button type="button" ?disabled=${busy || state.saving} @click=${actions.export}>Export this project…</button>
+      <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these films</button>
+    </p>
   `;
 }
 
@@ -356,135 +373,4 @@ function history(epochs: EpochRecord[]): TemplateResult | typeof nothing {
       </tbody>
     </table>
   </div>`;
-}
-
-function evaluation(state: TrainState, actions: TrainActions): TemplateResult {
-  const { measured, evaluating, data, saving } = state;
-  const untested = data === undefined || total(data.report.test) === 0;
-  return html`
-    <section class="step" aria-labelledby="evaluation-title">
-      <h2 id="evaluation-title">The trained model</h2>
-      <div class="text">
-        <p class="buttons">
-          <button type="button" class="primary" ?disabled=${evaluating || untested} @click=${actions.evaluate}>
-            ${evaluating ? 'Evaluating…' : 'Evaluate on the test films'}
-          </button>
-          <button type="button" @click=${actions.use}>Use it to judge films</button>
-          <button type="button" ?disabled=${saving} @click=${actions.save}>${saving ? 'Saving…' : 'Save it…'}</button>
-        </p>
-        ${untested ? html`<p class="quiet">There are no test films: how good it is on films it has not seen is not known.</p>` : nothing}
-        ${problem(state, 'evaluation', actions)} ${measured === undefined ? nothing : results(measured, state, actions)}
-      </div>
-    </section>
-  `;
-}
-
-function results({ evaluation, roc, films }: Measured, state: TrainState, actions: TrainActions): TemplateResult {
-  const { n, accuracy, accuracy_interval, accuracy_interval_by_group, confusion, classes, per_class, auroc, loss } = evaluation;
-  const bounds = accuracy_interval_by_group ?? accuracy_interval;
-  const share = (value: number | null | undefined) => (value === null || value === undefined ? '–' : percent(value));
-  const range = (value: [number, number] | null | undefined) => (value === null || value === undefined ? '' : ` (${interval(value)})`);
-  const { cell } = state;
-  return html`
-    <p id="accuracy">
-      <strong>${percent(accuracy)}</strong> of ${count(n)} test films are called rightly (95\u202f% interval ${interval(bounds)}); loss
-      ${loss.toFixed(4)}. On films of another hospital it may do worse.
-    </p>
-    <div class="table" tabindex="0" role="region" aria-label="Truth against what was called">
-      <table id="confusion">
-        <thead>
-          <tr>
-            <th scope="col">Truth ↓ called →</th>
-            ${classes.map((name) => html`<th scope="col">${name}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${classes.map(
-            (name, truth) => html`<tr>
-              <th scope="row">${name}</th>
-              ${classes.map(
-                (called, c) => html`<td>
-                  <button
-                    type="button"
-                    class="cell"
-                    aria-label="${confusion[truth]?.[c]} films of ${name} called ${called}: show them"
-                    aria-expanded=${cell?.[0] === truth && cell[1] === c}
-                    @click=${() => actions.open(cell?.[0] === truth && cell[1] === c ? undefined : [truth, c])}
-                  >
-                    ${count(confusion[truth]?.[c] ?? 0)}
-                  </button>
-                </td>`,
-              )}
-            </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>
-    ${cell === undefined
-      ? nothing
-      : html`<div role="region" aria-label="Films of the cell">
-          <p class="quiet">Films of ${classes[cell[0]]} called ${classes[cell[1]]}:</p>
-          <ul class="opened">
-            ${films
-              .filter(({ truth, called }) => truth === cell[0] && called === cell[1])
-              .slice(0, MOST_SHOWN)
-              .map(
-                ({ path, scores, called }) => html`<li>
-                  <canvas width="128" height="128" data-path=${path} aria-hidden="true"></canvas>
-                  <span>${path.split('/').at(-1)}<small>${percent(scores[called] ?? 0)}</small></span>
-                </li>`,
-              )}
-          </ul>
-        </div>`}
-    <div class="table" tabindex="0" role="region" aria-label="Each class against the rest">
-      <table id="rates">
-        <thead>
-          <tr>
-            <th scope="col">Class against the rest</th>
-            <th scope="col">Films</th>
-            <th scope="col">AUROC</th>
-            <th scope="col">Sensitivity</th>
-            <th scope="col">Specificity</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${classes.map((name) => {
-            const rates = per_class[name];
-            const value = auroc[name];
-            return html`<tr>
-              <th scope="row">${name}</th>
-              <td>${count(rates?.n ?? 0)}</td>
-              <td>${value === null || value === undefined ? '–' : area(value)}</td>
-              <td>${share(rates?.sensitivity)}${range(rates?.sensitivity_interval)}</td>
-              <td>${share(rates?.specificity)}${range(rates?.specificity_interval)}</td>
-            </tr>`;
-          })}
-        </tbody>
-      </table>
-    </div>
-    <div class="rocs">
-      ${classes.map((name, i) =>
-        (roc[i]?.length ?? 0) === 0
-          ? nothing
-          : html`<figure>
-              <figcaption>ROC of ${name}</figcaption>
-              <div data-roc=${i} aria-hidden="true"></div>
-            </figure>`,
-      )}
-    </div>
-  `;
-}
-
-function problem({ error }: TrainState, where: string, actions: TrainActions): TemplateResult | typeof nothing {
-  if (error?.where !== where) return nothing;
-  const { message, detail, retryable }: RoentgenError = error.error;
-  return html`<div class="problem" role="alert">
-    <p>${message}</p>
-    ${detail === '' ? nothing : html`<p class="quiet">${detail}</p>`}
-    ${retryable && where === 'open' ? html`<p><button type="button" @click=${actions.retry}>Try again</button></p>` : nothing}
-  </div>`;
-}
-
-export function total(counts: number[]): number {
-  return counts.reduce((sum, one) => sum + one, 0);
 }

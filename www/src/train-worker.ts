@@ -5,13 +5,16 @@
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
+import { gunzip } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
 import { TRAINING, type TrainingCore, type TrainingRun, type TrainingSet } from './modules';
 import { isThread, serve } from './pool';
+import { zipped } from './train-files';
+import { packed, unpackedProject, type Packed } from './train-project';
 import { Store, whyNotKept } from './train-store';
-import type { Augment, DataReport, EpochRecord, EpochReport, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
-import type { ModelFiles, RunOptions } from './types';
+import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
+import type { ClassRates, ModelCard, ModelFiles, RunOptions } from './types';
 import { decodedFilm, openCore, openDecoders } from './wasm';
 
 /** A file with its path below what was dropped. */
@@ -123,19 +126,68 @@ const engine = {
   /** Keeps the films for the next visit; the sentence says why not, where that fails. */
   keepFilms(job: number): Promise<Outcome<string | undefined>> {
     return run(job, async () => {
-      const { set, unreadable, manifest } = films;
-      const { paths } = set;
       try {
-        const file = await store?.write('films', (sink) => paths.forEach((path) => sink(set.grey(path) ?? new Uint8Array())));
         best = undefined;
         // A run on other films goes with them.
-        if (file !== undefined) {
-          await store?.replace({ films: { file, paths, unreadable, ...(manifest === undefined ? {} : { manifest }) } });
-        }
+        if (store !== undefined) await keepProject(store, undefined);
         return undefined;
       } catch (cause) {
         return whyNotKept(cause);
       }
+    });
+  },
+
+  /** Everything worth keeping as one zip. */
+  exportProject(job: number): Promise<Outcome<Blob>> {
+    return run(job, async () => {
+      const { set, unreadable, manifest } = films;
+      const { height, width } = settings.preprocess;
+      const run = store?.project.run;
+      const project: Packed = {
+        films: set.paths,
+        unreadable,
+        ...(manifest && { manifest }),
+        ...(run && { run: { settings: run.settings, epochs: run.epochs, step: run.step } }),
+        ...(best && { model: { card: best.card, weights: await best.weights() } }),
+      };
+      return zipped(await packed(project, (path) => set.grey(path) ?? new Uint8Array(), [height, width]));
+    });
+  },
+
+  /** Takes the project in the files of such a zip in place of what is there, which stays where that fails. */
+  importProject(job: number, files: PathFile[], onProgress: (reading: Reading) => unknown): Promise<Outcome<Kept>> {
+    return run(job, async (signal) => {
+      const into = noFilms();
+      let project: Packed;
+      try {
+        project = await unpackedProject(files, (path, bytes, done, total) => {
+          signal.throwIfAborted();
+          if (done % FILES_AT_ONCE === 0) onProgress({ done, total });
+          const film = core.Film.decode(bytes);
+          try {
+            into.set.restoreFilm(path, film);
+          } finally {
+            film.free();
+          }
+        });
+        if (project.manifest !== undefined) into.set.setManifest(project.manifest.path, project.manifest.bytes);
+        if (project.model !== undefined) {
+          core.Classifier.verify(project.model.card, new Uint8Array(await project.model.weights.arrayBuffer()));
+        }
+      } catch (cause) {
+        into.set.free();
+        throw cause;
+      }
+      films.set.free();
+      films = { ...into, unreadable: project.unreadable, manifest: project.manifest };
+      const { model: given, run } = project;
+      best = given && { card: given.card, weights: async () => given.weights };
+      if (store !== undefined) await keepProject(store, run && { ...run, finished: true }).catch(() => {});
+      return {
+        films: films.set.length,
+        unreadable: films.unreadable,
+        run: run && { settings: run.settings, epochs: run.epochs, step: run.step, resumable: false, model: best !== undefined },
+      };
     });
   },
 
@@ -177,8 +229,16 @@ const engine = {
     return run(job, async () => checked(wanted));
   },
 
-  /** Trains to the end, or until stopped: true at the end. `resume` goes on from the checkpoint that is kept. */
-  fit(job: number, wanted: Settings, resume: boolean, onReport: (report: Report) => unknown): Promise<Outcome<boolean>> {
+  /**
+   * Trains to the end, or until stopped: true at the end. `resume` goes on from the checkpoint that is kept, `from` starts
+   * with a model's weights.
+   */
+  fit(
+    job: number,
+    wanted: Settings,
+    { resume, from: start }: { resume: boolean; from: ModelFiles | undefined },
+    onReport: (report: Report) => unknown,
+  ): Promise<Outcome<boolean>> {
     return run(job, async (signal) => {
       checked(wanted);
       [paused, stopped] = [false, false];
@@ -187,8 +247,9 @@ const engine = {
         throw { kind: 'checkpoint', detail: 'there is none to go on from' } satisfies Failure;
       }
       const checkpoint = from?.checkpoint && piecesOf(await store!.read(from.checkpoint));
+      const weights = start && (await weightsOf(start));
       if (!resume) best = undefined;
-      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined);
+      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined, weights);
       let told: unknown;
       try {
         return await train(training, wanted, signal, (report) => (told = onReport(report)));
@@ -226,6 +287,13 @@ const engine = {
       const kept = store?.project.run;
       if (kept?.best !== undefined) await store?.keep({ run: { ...kept, best: { ...kept.best, card: measured } } }).catch(() => {});
       return rest;
+    });
+  },
+
+  /** The rates of a class whose films are called so from a probability on. */
+  ratesAt(job: number, scores: number[], positives: boolean[], threshold: number): Promise<Outcome<ClassRates>> {
+    return run(job, async () => {
+      return JSON.parse(core.ratesAt(Float32Array.from(scores), Uint8Array.from(positives, Number), threshold)) as ClassRates;
     });
   },
 
@@ -312,6 +380,14 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
   }
 }
 
+/** The weights of a model, checked. */
+async function weightsOf({ card, weights }: ModelFiles): Promise<Uint8Array> {
+  const stored = new Uint8Array(await weights.arrayBuffer());
+  core.Classifier.verify(card, stored);
+  const { encoding } = (JSON.parse(card) as ModelCard).weights;
+  return encoding === 'gzip' ? gunzip(stored) : stored;
+}
+
 /** The next bytes of a file, at most as many as are asked for: as a whole a checkpoint is 331 MB. */
 function piecesOf(file: Blob): (most: number) => Uint8Array {
   const reader = new FileReaderSync();
@@ -321,6 +397,23 @@ function piecesOf(file: Blob): (most: number) => Uint8Array {
     at += piece.length;
     return piece;
   };
+}
+
+/** Keeps the films, and a run with the model that it made, in place of what is kept. */
+async function keepProject(store: Store, run: Store['project']['run']): Promise<void> {
+  const { set, unreadable, manifest } = films;
+  const { paths } = set;
+  const file = await store.write('films', (sink) => paths.forEach((path) => sink(set.grey(path) ?? new Uint8Array())));
+  await store.replace({ films: { file, paths, unreadable, ...(manifest === undefined ? {} : { manifest }) } });
+  if (run === undefined) return;
+  if (best !== undefined) {
+    const { card, weights } = best;
+    const bytes = new Uint8Array(await (await weights()).arrayBuffer());
+    const file = await store.write('best', (sink) => sink(bytes));
+    run = { ...run, best: { file, card } };
+    best = kept(store, { file, card });
+  }
+  await store.keep({ run });
 }
 
 function kept(store: Store, { file, card }: { file: string; card: string }): NonNullable<typeof best> {

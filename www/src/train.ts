@@ -5,7 +5,7 @@ import workerUrl from './train-worker?worker&url';
 import { Link, type CallOptions } from './link';
 import type { PathFile, Reading, TrainEngine } from './train-worker';
 import type { Augment, DataReport, Kept, Layer, Measured, Report, Settings, TrainerOpened, TrainingData } from './train-types';
-import type { ModelFiles, RunOptions, Runtime } from './types';
+import type { ClassRates, ModelFiles, RunOptions, Runtime } from './types';
 
 export type { PathFile, Reading } from './train-worker';
 export type * from './train-types';
@@ -39,6 +39,11 @@ export interface ReadOptions extends CallOptions {
 export interface FitOptions extends CallOptions, Partial<Settings> {
   /** Goes on from the checkpoint that is kept, to the same weights as an unbroken run. */
   resume?: boolean | undefined;
+  /**
+   * Starts from the weights of this model, which is of the same architecture, in place of random ones; its last layer starts
+   * anew where the classes are others. With `freeze: 'backbone'` nothing but that layer learns.
+   */
+  from?: ModelFiles | undefined;
 }
 
 /**
@@ -125,6 +130,26 @@ export class Trainer {
     return this.#link.call(options.signal, (job) => this.#link.engine.keepFilms(job));
   }
 
+  /** Films, labels, history and model as one zip, for {@link importProject} here or elsewhere. */
+  exportProject(options: CallOptions = {}): Promise<Blob> {
+    return this.#link.call(options.signal, (job) => this.#link.engine.exportProject(job));
+  }
+
+  /**
+   * Takes the project that {@link exportProject} made, given the files of its zip, in place of what is there.
+   *
+   * @throws RoentgenError of kind `dataset` when it is damaged; what is there stays then
+   */
+  async importProject(files: PathFile[], { signal, onProgress }: ReadOptions = {}): Promise<Kept> {
+    let reading = true;
+    const tell = Comlink.proxy((progress: Reading) => reading && onProgress?.(progress));
+    try {
+      return await this.#link.call(signal, (job) => this.#link.engine.importProject(job, files, tell));
+    } finally {
+      reading = false;
+    }
+  }
+
   /** Forgets all films, and what is kept. */
   clear(options: CallOptions = {}): Promise<void> {
     return this.#link.call(options.signal, (job) => this.#link.engine.clear(job));
@@ -169,7 +194,7 @@ export class Trainer {
    *
    * @throws RoentgenError, `settings`, `diverged` and `checkpoint` among its kinds; the signal's reason when aborted
    */
-  async *fit(data: TrainingData, { signal, resume = false, ...changes }: FitOptions = {}): AsyncGenerator<Report, void, void> {
+  async *fit(data: TrainingData, { signal, resume = false, from, ...changes }: FitOptions = {}): AsyncGenerator<Report, void, void> {
     const settings = this.settings(data, changes);
     const reports: Report[] = [];
     let wake = (): void => {};
@@ -178,7 +203,7 @@ export class Trainer {
       reports.push(report);
       wake();
     });
-    const fitted = this.#link.call(signal, (job) => this.#link.engine.fit(job, settings, resume, onReport));
+    const fitted = this.#link.call(signal, (job) => this.#link.engine.fit(job, settings, { resume, from }, onReport));
     // Looked at below; until then its failure is nobody's.
     fitted.then(() => {}, () => {}).finally(() => {
       state.ended = true;
@@ -222,6 +247,13 @@ export class Trainer {
    */
   evaluate(_data: TrainingData, { signal, name = 'the test films of this training' }: CallOptions & { name?: string } = {}): Promise<Measured> {
     return this.#link.call(signal, (job) => this.#link.engine.evaluate(job, name));
+  }
+
+  /** The rates of class number `label` on the measured films when those with a probability from `threshold` on are called so. */
+  ratesAt({ films }: Measured, label: number, threshold: number, options: CallOptions = {}): Promise<ClassRates> {
+    const scores = films.map((film) => film.scores[label] ?? 0);
+    const positives = films.map((film) => film.truth === label);
+    return this.#link.call(options.signal, (job) => this.#link.engine.ratesAt(job, scores, positives, threshold));
   }
 
   /**

@@ -123,6 +123,8 @@ export interface ClassRates {
   sensitivity_interval: Interval | null;
   specificity: number | null;
   specificity_interval: Interval | null;
+  /** Positive predictive value: precision. */
+  ppv: number | null;
 }
 
 /** What `roentgen evaluate --json` writes; only what the page shows is named here. */

@@ -6,7 +6,7 @@
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
-import { download, get } from './fetch';
+import { download, get, gunzip } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
 import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
@@ -135,16 +135,6 @@ async function openModel(
 
 async function text(url: URL, signal: AbortSignal): Promise<string> {
   return (await get(url, signal)).text();
-}
-
-async function gunzip(stored: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  const unpacked = new Blob([stored]).stream().pipeThrough(new DecompressionStream('gzip'));
-  try {
-    return new Uint8Array(await new Response(unpacked).arrayBuffer());
-  } catch (cause) {
-    // The checksum was right, so the site published a broken file.
-    throw { kind: 'weights', detail: `gzip: ${String(cause)}` } satisfies Failure;
-  }
 }
 
 async function read(file: Blob): Promise<Uint8Array> {

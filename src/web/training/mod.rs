@@ -7,20 +7,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+mod evaluation;
+
 use super::classifier::Film;
 use super::thrown;
-use crate::classifier::Classifier;
 use crate::data::{Batch, Collection, Dataset, Loader, Shared, Shares};
 use crate::error::{Error, Result};
-use crate::formats::{MetricsEntry, ModelCard, read_weights};
+use crate::formats::read_weights;
 use crate::image::{Limits, decode};
-use crate::metrics::{Evaluation, argmax, roc};
 use crate::models::Architecture;
 use crate::preprocess::{Augment, Preprocess};
-use crate::train::{Run, TrainConfig, fingerprint};
-
-/// Films in one pass through the network when a model is measured.
-const BATCH: usize = 32;
+use crate::train::{Run, TrainConfig, fingerprint, initial_weights};
 
 fn json(value: &impl Serialize) -> Result<String, JsValue> {
     serde_json::to_string(value).map_err(|error| JsError::from(error).into())
@@ -88,6 +85,13 @@ impl TrainingSet {
     pub fn restore(&mut self, path: &str, grey: Vec<u8>) -> Result<(), JsValue> {
         self.shared = None;
         self.films.insert(path, grey).map_err(thrown)
+    }
+
+    /// Takes a film that is of the right size and prepared already, such as a picture made of what [`Self::grey`] gave.
+    #[wasm_bindgen(js_name = restoreFilm)]
+    pub fn restore_film(&mut self, path: &str, film: &Film) -> Result<(), JsValue> {
+        let grey = film.0.luma().iter().map(|value| (value * 255.0).round() as u8).collect();
+        self.restore(path, grey)
     }
 
     /// Takes a `manifest.csv`.
@@ -159,9 +163,16 @@ pub struct TrainingRun {
 #[wasm_bindgen]
 impl TrainingRun {
     /// Begins a run with the settings of `config` on films that were shared out. `checkpoint` gives the next bytes of one to
-    /// go on with, a `Uint8Array` of at most as many as it is called with, and an empty one at the end.
+    /// go on with, a `Uint8Array` of at most as many as it is called with, and an empty one at the end. Without it the
+    /// weights of `safetensors` are where the run starts, its last layer anew where the classes are others; without either
+    /// those that the seed draws.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, set: &TrainingSet, checkpoint: Option<Function>) -> Result<TrainingRun, JsValue> {
+    pub fn new(
+        config: &str,
+        set: &TrainingSet,
+        checkpoint: Option<Function>,
+        safetensors: Option<Vec<u8>>,
+    ) -> Result<TrainingRun, JsValue> {
         let config = config_of(config)?;
         let make = || -> Result<TrainingRun> {
             let shared = set.shared()?;
@@ -174,9 +185,16 @@ impl TrainingRun {
             // What the loader refuses is refused before 331 MB are laid out.
             let loader = Run::loader(&config, &train)?;
             let data = fingerprint(&shared.train, &shared.val);
-            let run = match checkpoint {
-                Some(next) => Run::resume(Pieces(next), config, &data)?,
-                None => Run::new(config, data)?,
+            let run = match (checkpoint, safetensors) {
+                (Some(next), _) => Run::resume(Pieces(next), config, &data)?,
+                (None, Some(bytes)) => {
+                    let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+                    let given = read_weights(&bytes)?;
+                    drop(bytes);
+                    let (weights, _) = initial_weights(&graph, given, config.seed)?;
+                    Run::from_weights(config, weights, data)?
+                }
+                (None, None) => Run::new(config, data)?,
             };
             Ok(TrainingRun { run, loader, train, validation })
         };
@@ -275,71 +293,6 @@ fn into<T>(
         })
     });
     written.map_err(|error| cause.unwrap_or_else(|| thrown(error)))
-}
-
-/// A point of a ROC curve: from this score on a film is called positive.
-type Point = [f64; 3];
-
-/// What a model makes of the test films.
-#[derive(Serialize)]
-struct Measured {
-    evaluation: Evaluation,
-    /// For each class, in order, `[1 − specificity, sensitivity, score]`.
-    roc: Vec<Vec<Point>>,
-    films: Vec<Judged>,
-    /// The card with the evaluation in it.
-    card: String,
-}
-
-#[derive(Serialize)]
-struct Judged {
-    path: String,
-    /// Indices of classes.
-    truth: usize,
-    called: usize,
-    scores: Vec<f32>,
-}
-
-/// Measures a model on the test films of a set: `{evaluation, roc, films: [{path, truth, called, scores}], card}` as JSON.
-#[wasm_bindgen(js_name = evaluateModel)]
-pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &str) -> Result<String, JsValue> {
-    let measure = || -> Result<Measured> {
-        let classifier = Classifier::new(ModelCard::from_json(card.as_bytes())?, safetensors)?;
-        let (shared, mut card) = (set.shared()?, classifier.card().clone());
-        if shared.test.is_empty() {
-            return Err(Error::Dataset { reason: "there are no test films".into() });
-        }
-        if shared.report.classes != card.classes {
-            return Err(Error::Dataset { reason: "the films are of other classes than the model".into() });
-        }
-        let test = set.films.dataset(&shared.test, &card.classes);
-        let mut scores = Vec::with_capacity(test.len() * card.classes.len());
-        for Batch { images, .. } in test.batches(&card.preprocess, BATCH) {
-            scores.extend(classifier.scores(&images)?);
-        }
-        let evaluation = classifier.evaluate(&scores, test.labels(), test.groups());
-        let k = card.classes.len();
-        let judged = shared.test.iter().zip(scores.chunks_exact(k)).map(|(film, scores)| Judged {
-            path: film.path.display().to_string(),
-            truth: film.class,
-            called: argmax(scores),
-            scores: scores.to_vec(),
-        });
-        let roc = (0..k).map(|class| {
-            let column: Vec<f32> = scores.chunks_exact(k).map(|row| row[class]).collect();
-            let positives: Vec<bool> = test.labels().iter().map(|&label| label == class).collect();
-            roc(&column, &positives)
-        });
-        card.metrics =
-            vec![MetricsEntry { data: data.to_owned(), split: "test".into(), evaluation: evaluation.clone() }];
-        Ok(Measured {
-            roc: roc.collect(),
-            films: judged.collect(),
-            card: String::from_utf8_lossy(&card.to_json()).into_owned(),
-            evaluation,
-        })
-    };
-    json(&measure().map_err(thrown)?)
 }
 
 /// The layers of an architecture: `{layers: [{name, kind, output, parameters}], parameters}` as JSON.

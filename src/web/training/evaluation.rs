@@ -1,0 +1,115 @@
+//! What a trained model is worth: its scores of the test films, and the curves that they give.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::{TrainingSet, json};
+use crate::classifier::Classifier;
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::formats::{MetricsEntry, ModelCard};
+use crate::metrics::{
+    ClassRates, Evaluation, RELIABILITY_BINS, ReliabilityBin, argmax, average_precision, confusion,
+    expected_calibration_error, precision_recall, reliability, roc,
+};
+use crate::web::thrown;
+
+/// Films in one pass through the network when a model is measured.
+const BATCH: usize = 32;
+
+/// What a model makes of the test films.
+#[derive(Serialize)]
+struct Measured {
+    evaluation: Evaluation,
+    /// Those of each class against the rest, in order.
+    curves: Vec<Curves>,
+    reliability: Vec<ReliabilityBin>,
+    expected_calibration_error: Option<f64>,
+    films: Vec<Judged>,
+    /// The card with the evaluation in it.
+    card: String,
+}
+
+#[derive(Serialize)]
+struct Curves {
+    roc: Vec<[f64; 3]>,
+    precision_recall: Vec<[f64; 3]>,
+    average_precision: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Judged {
+    path: String,
+    /// Indices of classes.
+    truth: usize,
+    called: usize,
+    scores: Vec<f32>,
+}
+
+/// Measures a model on the test films of a set: `{evaluation, curves, reliability, expected_calibration_error, films, card}`
+/// as JSON, as in `train-types.ts`.
+#[wasm_bindgen(js_name = evaluateModel)]
+pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &str) -> Result<String, JsValue> {
+    let measure = || -> Result<Measured> {
+        let classifier = Classifier::new(ModelCard::from_json(card.as_bytes())?, safetensors)?;
+        let (shared, mut card) = (set.shared()?, classifier.card().clone());
+        if shared.test.is_empty() {
+            return Err(Error::Dataset { reason: "there are no test films".into() });
+        }
+        if shared.report.classes != card.classes {
+            return Err(Error::Dataset { reason: "the films are of other classes than the model".into() });
+        }
+        let test = set.films.dataset(&shared.test, &card.classes);
+        let mut scores = Vec::with_capacity(test.len() * card.classes.len());
+        for Batch { images, .. } in test.batches(&card.preprocess, BATCH) {
+            scores.extend(classifier.scores(&images)?);
+        }
+        let evaluation = classifier.evaluate(&scores, test.labels(), test.groups());
+        let k = card.classes.len();
+        let films: Vec<Judged> = shared.test.iter().zip(scores.chunks_exact(k)).map(judged).collect();
+        let reliability = reliability_of(&films);
+        card.metrics =
+            vec![MetricsEntry { data: data.to_owned(), split: "test".into(), evaluation: evaluation.clone() }];
+        Ok(Measured {
+            curves: (0..k).map(|class| curves(&films, class)).collect(),
+            expected_calibration_error: expected_calibration_error(&reliability),
+            reliability,
+            films,
+            card: String::from_utf8_lossy(&card.to_json()).into_owned(),
+            evaluation,
+        })
+    };
+    json(&measure().map_err(thrown)?)
+}
+
+fn judged((film, scores): (&crate::data::Sample, &[f32])) -> Judged {
+    let path = film.path.display().to_string();
+    Judged { path, truth: film.class, called: argmax(scores), scores: scores.to_vec() }
+}
+
+fn curves(films: &[Judged], class: usize) -> Curves {
+    let scores: Vec<f32> = films.iter().map(|film| film.scores[class]).collect();
+    let positives: Vec<bool> = films.iter().map(|film| film.truth == class).collect();
+    Curves {
+        roc: roc(&scores, &positives),
+        precision_recall: precision_recall(&scores, &positives),
+        average_precision: average_precision(&scores, &positives),
+    }
+}
+
+fn reliability_of(films: &[Judged]) -> Vec<ReliabilityBin> {
+    let probabilities: Vec<f32> = films.iter().map(|film| film.scores[film.called]).collect();
+    let correct: Vec<bool> = films.iter().map(|film| film.called == film.truth).collect();
+    reliability(&probabilities, &correct, RELIABILITY_BINS)
+}
+
+/// The rates of one class when a film with at least `threshold` is called so: `ClassRates` as JSON.
+///
+/// `scores` has each film's for the class, `positives` 1 where it is of the class.
+#[wasm_bindgen(js_name = ratesAt)]
+pub fn rates_at(scores: &[f32], positives: &[u8], threshold: f32) -> Result<String, JsValue> {
+    // Class 0 is the one that is asked about.
+    let truth: Vec<usize> = positives.iter().map(|&positive| usize::from(positive == 0)).collect();
+    let called: Vec<usize> = scores.iter().map(|&score| usize::from(score < threshold)).collect();
+    json(&ClassRates::of(0, &confusion(&truth, &called, 2)))
+}
