@@ -22,6 +22,35 @@ pub const BESIDE: &str = "refusal.";
 pub struct Weights(pub BTreeMap<String, Tensor>);
 
 impl Weights {
+    /// The mean of several networks' weights, summed in f64.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`] and [`Error::TensorShape`] where they have not the same tensors.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn mean(several: &[Self]) -> Result<Self> {
+        let (first, others) = several.split_first().expect("at least one network");
+        let names: Vec<&String> = several.iter().flat_map(|weights| weights.0.keys()).collect();
+        if let Some(name) = names.into_iter().find(|name| !first.0.contains_key(*name)) {
+            return Err(Error::TensorMissing { name: name.clone() });
+        }
+        let mean = first.0.iter().map(|(name, tensor)| {
+            let mut sums: Vec<f64> = tensor.values.iter().map(|value| f64::from(*value)).collect();
+            for other in others {
+                let other = other.0.get(name).ok_or_else(|| Error::TensorMissing { name: name.clone() })?;
+                if other.shape != tensor.shape {
+                    let (expected, found) = (tensor.shape.clone(), other.shape.clone());
+                    return Err(Error::TensorShape { name: name.clone(), expected, found });
+                }
+                sums.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += f64::from(*value));
+            }
+            let values = sums.into_iter().map(|sum| (sum / several.len() as f64) as f32).collect();
+            Ok((name.clone(), Tensor { shape: tensor.shape.clone(), values }))
+        });
+        mean.collect::<Result<_>>().map(Self)
+    }
+
     /// Takes the tensor called `name`.
     ///
     /// # Errors
@@ -76,6 +105,16 @@ mod tests {
         let zeros = |shape: &[usize]| Tensor { shape: shape.to_vec(), values: vec![0.0; shape.iter().product()] };
         let tensors = [("fc.weight", zeros(&[2, 3])), ("fc.bias", zeros(&[2]))];
         Weights(tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into())
+    }
+
+    #[test]
+    fn a_mean_is_of_each_value_and_of_the_same_tensors_only() {
+        let of =
+            |values: [f32; 2]| Weights([("w".to_owned(), Tensor { shape: vec![2], values: values.into() })].into());
+        let mean = Weights::mean(&[of([1.0, -2.0]), of([2.0, 4.0]), of([6.0, 1.0])]).unwrap();
+        assert_eq!(mean, of([3.0, 1.0]));
+        assert!(matches!(Weights::mean(&[of([1.0, 2.0]), weights()]), Err(Error::TensorMissing { .. })));
+        assert!(matches!(Weights::mean(&[weights(), of([1.0, 2.0])]), Err(Error::TensorMissing { .. })));
     }
 
     #[test]

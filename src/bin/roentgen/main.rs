@@ -5,6 +5,7 @@
 
 mod audit;
 mod average;
+mod blend;
 mod calibrate;
 mod card;
 mod compress;
@@ -50,6 +51,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
     Audit(audit::Args),
+    /// Average the weights of several trainings that went on from one
+    Blend(blend::Args),
     /// Make a small copy of a trained model for the web
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Refusal(args) => refusal::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Blend(args) => blend::run(args),
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
         Command::Audit(args) => audit::run(args),

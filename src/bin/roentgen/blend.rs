@@ -1,0 +1,57 @@
+//! `roentgen blend`: the mean of several trainings' weights.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use roentgen::error::{Error, Result};
+use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
+use roentgen::nn::Weights;
+use serde_json::json;
+
+use crate::{model_folder, ui};
+
+/// Averages the weights of models that one training led to, each trained on from the same start in another way.
+///
+/// Such models lie in one valley of the loss, and its middle is flatter than where each of them ended: the mean does better
+/// on films that none has seen (Wortsman et al., Model soups, ICML 2022). The mean of models with another start is nothing.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Trained model folder; give it at least twice
+    #[arg(long, value_name = "MODEL_DIR", required = true)]
+    model: Vec<PathBuf>,
+    /// Where the model folder with the mean is written
+    #[arg(long, value_name = "MODEL_DIR")]
+    out: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let models = args.model.iter().map(|dir| folder::read_model_folder(dir)).collect::<Result<Vec<_>>>()?;
+    if models.len() < 2 {
+        return Err(Error::Config { field: "model", reason: "is given once; a mean takes at least two".into() });
+    }
+    let first = &models[0].0;
+    let is_alike = |card: &ModelCard| {
+        (&card.architecture, &card.classes, &card.preprocess)
+            == (&first.architecture, &first.classes, &first.preprocess)
+    };
+    if let Some((other, _)) = models.iter().find(|(card, _)| !is_alike(card)) {
+        let reason = format!("`{}` and `{}` differ in architecture, classes or preprocessing", first.id, other.id);
+        return Err(Error::Config { field: "model", reason });
+    }
+    let weights = models.iter().map(|(_, bytes)| read_weights(bytes)).collect::<Result<Vec<_>>>()?;
+    let mean = Weights::mean(&weights)?.0.into_iter();
+    let mean: Vec<Weight> = mean
+        .map(|(name, tensor)| Weight { name, shape: tensor.shape, values: tensor.values, storage: Storage::F32 })
+        .collect();
+    let id = model_folder::id(&args.out, &first.id);
+    let of: Vec<_> = models
+        .iter()
+        .map(|(card, _)| json!({ "weights_sha256": card.weights.sha256, "training": card.training }))
+        .collect();
+    let card =
+        ModelCard { name: id.clone(), id, training: Some(json!({ "mean_of": of })), ..first.clone().unmeasured() };
+    let card = folder::write_model_folder(&args.out, &card, &write_weights(&mean)?, Encoding::Identity)?;
+    ui::say(format!("{}: the mean of {} models", card.id, models.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
