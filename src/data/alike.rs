@@ -57,7 +57,10 @@ pub(super) fn alike(films: &[(u64, &[u8])], size: [usize; 2]) -> Vec<Vec<usize>>
     groups
 }
 
-/// Pearson's correlation of two pictures' thumbnails; 0 where one has a single grey.
+/// Standard deviation of a thumbnail below which it shows nothing: one grey of 255, which rounding alone can make.
+const NOTHING: f64 = 1.0 / 255.0;
+
+/// Pearson's correlation of two pictures' thumbnails; 0 where one shows nothing.
 fn correlation(a: &[u8], b: &[u8], size: [usize; 2]) -> f64 {
     let [a, b] = [a, b].map(|grey| {
         let mut thumbnail = reduced(grey, size, [SIDE, SIDE]);
@@ -66,8 +69,11 @@ fn correlation(a: &[u8], b: &[u8], size: [usize; 2]) -> f64 {
         thumbnail
     });
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
-    let spread = (dot(&a, &a) * dot(&b, &b)).sqrt();
-    if spread > 0.0 { dot(&a, &b) / spread } else { 0.0 }
+    let [spread_a, spread_b] = [dot(&a, &a), dot(&b, &b)];
+    if spread_a.min(spread_b) < NOTHING * NOTHING * a.len() as f64 {
+        return 0.0;
+    }
+    dot(&a, &b) / (spread_a * spread_b).sqrt()
 }
 
 fn reduced(grey: &[u8], [height, width]: [usize; 2], [rows, columns]: [usize; 2]) -> Vec<f32> {
@@ -131,6 +137,7 @@ mod tests {
 
     #[test]
     fn single_greys_are_like_nothing() {
-        assert_eq!(groups(&[film(1, |_| 0.2), film(2, |_| 0.7)]), Vec::<Vec<usize>>::new());
+        let greys: Vec<_> = (0..40).map(|grey| vec![grey; SIZE[0] * SIZE[1]]).collect();
+        assert_eq!(groups(&greys), Vec::<Vec<usize>>::new());
     }
 }
