@@ -8,11 +8,12 @@ use roentgen::compress::OutputMoments;
 use roentgen::data::{self, FolderOptions, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
-use roentgen::metrics::Evaluation;
+use roentgen::metrics::{Evaluation, fit_offsets, fit_temperature};
 use roentgen::models::{Architecture, SCRATCH_CNN_SIDE, up_to_dense1};
 use roentgen::nn::{Frozen, Graph, Precision, Tensor, Weights, folded};
 use serde_json::{Value, json};
 
+use crate::films::{self, Outputs};
 use crate::{evaluate, model_folder, ui};
 
 /// Images in one pass.
@@ -43,6 +44,10 @@ pub struct Args {
     /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
+    /// Add to the last layer's bias what gives each class its share of the validation films: a training that draws small
+    /// classes more often gives them too much
+    #[arg(long)]
+    fit_bias: bool,
     /// Name of the small model; the folder's where not given
     #[arg(long)]
     name: Option<String>,
@@ -54,10 +59,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options =
         FolderOptions { classes: Some(card.classes.clone()), only: args.only.clone(), ..FolderOptions::default() };
     let folders = data::open(&args.data, &options)?;
-    let (weights, how) = match Architecture::from_name(&card.architecture)? {
+    let (mut weights, mut how) = match Architecture::from_name(&card.architecture)? {
         Architecture::ScratchCnn => factored(&args, &card, read_weights(&safetensors)?, &folders.train)?,
         other => rounded(&other.graph(card.classes.len()), read_weights(&safetensors)?)?,
     };
+    if args.fit_bias {
+        let offsets = offsets(&card, &write_weights(&weights)?, &folders.val)?;
+        let graph = Architecture::from_name(&card.architecture)?.graph(card.classes.len());
+        let bias = weights.iter_mut().find(|weight| graph.is_last(&weight.name) && weight.shape.len() == 1);
+        let bias = bias.expect("the last layer has a bias");
+        bias.values.iter_mut().zip(&offsets).for_each(|(bias, offset)| *bias += *offset as f32);
+        how["added_to_the_last_bias"] = json!(offsets);
+    }
     let bytes = write_weights(&weights)?;
     let small = folder::write_model_folder(&args.out, &named(&card, &args, how), &bytes, Encoding::Gzip)?;
 
@@ -70,6 +83,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         100.0 * after.accuracy,
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the logits of each class lack, by the validation films.
+fn offsets(card: &ModelCard, safetensors: &[u8], samples: &[Sample]) -> Result<Vec<f64>> {
+    let classifier = Classifier::new(card.clone().unmeasured(), safetensors)?;
+    let Outputs { films, values, .. } = films::judged(&classifier, samples, |images| classifier.logits(images))?;
+    let (labels, classes) = (films::labels(&films), card.classes.len());
+    let temperature = fit_temperature(&values, &labels, classes);
+    Ok(fit_offsets(&values, &labels, classes, temperature))
 }
 
 /// Weights of a network of convolutions and normalisations, one byte each, and what was done to them.
