@@ -119,7 +119,7 @@ fn masks_of_ones_own_are_averaged_and_held_against_others() {
     let mean = image::open(saved).unwrap().to_luma8();
     assert_eq!([10, 20, 40].map(|x| mean.get_pixel(x, 5).0[0]), [255, 128, 0]);
 
-    for (bad, expected) in [(dir.path().join("absent"), "absent"), (data.clone(), "masks")] {
+    for (bad, expected) in [(dir.path().join("absent"), "absent"), (data.clone(), "missing field `name`")] {
         let output = audit(&model, &data, &["--lungs", bad.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1));
         let stderr = text(&output.stderr);
