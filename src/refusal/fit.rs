@@ -1,6 +1,8 @@
 //! Fitting a gate to a network: logistic regression for the head, one Gaussian for the distance, and both limits from films
 //! that neither has seen.
 
+use std::collections::BTreeMap;
+
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -74,7 +76,13 @@ pub fn limits(gate: &Gate, validation: &[f32], refused: f64) -> Result<GateInfo>
     distances.sort_by(|a, b| b.total_cmp(a));
     // The most extreme films that may be refused are; the next one is the limit, and passes.
     let at = ((refused * looks.len() as f64) as usize).min(looks.len() - 1);
-    Ok(GateInfo { minimum_probability: probabilities[at], maximum_distance: distances[at], features, fitted: None })
+    Ok(GateInfo {
+        minimum_probability: probabilities[at],
+        maximum_distance: distances[at],
+        features,
+        fitted: None,
+        measured: BTreeMap::new(),
+    })
 }
 
 fn enough(what: &str, count: usize) -> Result<()> {

@@ -3,6 +3,8 @@
 //! A linear head tells what kind of picture it is, and a distance how far it lies from the films that the network learned
 //! from. The head knows what it was shown; the distance is for what it was not.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, Refusal};
@@ -60,9 +62,12 @@ pub struct GateInfo {
     pub maximum_distance: f32,
     /// Numbers that each picture is looked at by.
     pub features: usize,
-    /// What it was fitted on and how, and what it refuses. Kept as written.
+    /// What it was fitted on and how. Kept as written.
     #[serde(default)]
     pub fitted: Option<serde_json::Value>,
+    /// What it refused, by the name of the pictures that it was measured on, folder by folder. Kept as written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, serde_json::Value>,
 }
 
 impl GateInfo {
@@ -224,7 +229,13 @@ mod tests {
     }
 
     fn info() -> GateInfo {
-        GateInfo { minimum_probability: 0.5, maximum_distance: 3.0, features: 2, fitted: None }
+        GateInfo {
+            minimum_probability: 0.5,
+            maximum_distance: 3.0,
+            features: 2,
+            fitted: None,
+            measured: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a model refuses to judge: with a gate that lets every film pass, on the command line, and with that of the default
 //! model, on pictures made here and on the sample pictures, which are averages of many films.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,8 @@ fn model(dir: &Path, features: usize) -> PathBuf {
     });
     let safetensors =
         write_beside(&write_weights(&brightness_weights()).unwrap(), &beside.collect::<Vec<_>>()).unwrap();
-    let refusal = GateInfo { minimum_probability: 0.5, maximum_distance: 2.0, features, fitted: None };
+    let refusal =
+        GateInfo { minimum_probability: 0.5, maximum_distance: 2.0, features, fitted: None, measured: BTreeMap::new() };
     let folder = dir.join("model");
     write_model_folder(&folder, &ModelCard { refusal: Some(refusal), ..card() }, &safetensors, Encoding::Gzip).unwrap();
     folder

@@ -2,11 +2,11 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, percent } from './format';
-import type { Audit, Interval, MetricsEntry, ModelCard, Share } from './types';
+import type { Audit, Interval, MetricsEntry, ModelCard, RefusalLimits, Share } from './types';
 
 /** Thresholds, the uncertain band and each class by itself, as measured. */
 export function decisions(card: ModelCard): TemplateResult | typeof nothing {
-  const { calibration, operating_points, uncertain, metrics = [] } = card;
+  const { calibration, operating_points, uncertain, refusal, metrics = [] } = card;
   return html`
     ${metrics.map(byClass)}
     ${calibration
@@ -45,7 +45,17 @@ export function decisions(card: ModelCard): TemplateResult | typeof nothing {
             ],
           )}`
       : nothing}
+    ${refusal ? html`<p>${refuses(refusal)}</p>` : nothing}
   `;
+}
+
+/** What the model refuses, in sentences. */
+function refuses({ measured = {} }: RefusalLimits): string {
+  const found = Object.entries(measured).map(([name, folders]) => {
+    const sum = (of: 'n' | 'refused') => Object.values(folders).reduce((all, one) => all + one[of], 0);
+    return ` Of ${count(sum('n'))} ${name} it refused ${count(sum('refused'))}.`;
+  });
+  return `What is no upright frontal chest film it refuses, with the reason.${found.join('')}`;
 }
 
 /** What the audit found; the first words are its verdict. */

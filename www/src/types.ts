@@ -181,7 +181,7 @@ export interface ModelCard {
   operating_points?: Record<string, OperatingPoint>;
   uncertain?: UncertainBand;
   /** When a picture is refused; a model without it judges every picture. */
-  refusal?: { minimum_probability: number; maximum_distance: number; features: number };
+  refusal?: RefusalLimits;
   audit?: Audit;
   ablation?: Ablation[];
 }
@@ -192,6 +192,15 @@ export interface ModelFiles {
   card: string;
   /** The weights file, byte for byte as the card describes it. */
   weights: Blob;
+}
+
+/** When a model refuses a picture, and what it refused of those that it was measured on. */
+export interface RefusalLimits {
+  minimum_probability: number;
+  maximum_distance: number;
+  features: number;
+  /** By the name of the pictures, then by folder. */
+  measured?: Record<string, Record<string, { n: number; refused: number }>>;
 }
 
 /** Why a picture is not judged. */

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use roentgen::classifier::Classifier;
 use roentgen::data::{self, FolderOptions, Sample, read_film};
 use roentgen::error::{Error, Result};
-use roentgen::formats::folder::{read_model_folder, write_model_folder};
+use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically, write_model_folder};
 use roentgen::formats::{ModelCard, Storage, Weight, read_weights, write_beside, write_weights};
 use roentgen::image::{Limits, Radiograph, decode};
 use roentgen::refusal::fit::{Examples, FitConfig, fit, limits};
@@ -69,6 +69,9 @@ struct MeasureArgs {
     /// Folder of folders of images
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Keep the counts in model.json, under this name of the pictures
+    #[arg(long, value_name = "NAME")]
+    note: Option<String>,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
@@ -315,6 +318,13 @@ fn measure(args: MeasureArgs) -> Result<ExitCode> {
         .into_iter()
         .map(|(folder, paths)| (folder, count(&classifier, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())))
         .collect();
+    if let Some(name) = args.note {
+        let mut card = classifier.card().clone();
+        if let Some(info) = &mut card.refusal {
+            info.measured.insert(name, json!(counted));
+        }
+        write_file_atomically(&args.model.join(CARD_FILE), &card.to_json())?;
+    }
     if args.json {
         ui::say(serde_json::to_string_pretty(&counted).expect("counts have string keys and no fallible values"))?;
     } else {
