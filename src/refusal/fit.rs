@@ -246,10 +246,11 @@ mod tests {
         assert_eq!(reason(0.0, 5.0), Some(Reason::Unfamiliar));
         let refused = validation.chunks(2).filter(|film| gate.refuse(film, &info).is_some()).count();
         assert!((10..=20).contains(&refused), "{refused} of 1000, two times one in a hundred at most");
-        // A square root of the mean of squares of standard normals, about 1 on average.
+        // 1 on average, with a deviation of 0.032 for each of both sets of films: half the sum of two variances, each of
+        // which is known to √(2 / 1000). Four and a half of them.
         let distances = validation.chunks(2).map(|film| gate.distance(&gate.standardised(film)).powi(2));
         let mean = distances.sum::<f32>() / 1000.0;
-        assert!((mean - 1.0).abs() < 0.1, "{mean}");
+        assert!((mean - 1.0).abs() < 0.2, "{mean}");
     }
 
     #[test]
