@@ -119,7 +119,9 @@ mod tests {
     fn a_place_is_lung_where_a_tenth_of_the_masks_has_lung() {
         let masks = |right: usize| (0..10).map(move |i| square(128, |_, x| (x < 64) == (i >= right)));
         let few = MeanLungs::of(masks(0)).unwrap().mask();
-        assert!(few.contains(0.5, 0.25) && !few.contains(0.5, 0.75) && few.area() == 0.5);
+        // Resampling leaves some lung in the column beside the edge.
+        let beside = 1.0 / few.side as f64;
+        assert!(few.contains(0.5, 0.25) && !few.contains(0.5, 0.75) && (0.5..=0.5 + beside).contains(&few.area()));
         let tenth = MeanLungs::of(masks(1)).unwrap().mask();
         assert_eq!(tenth.area(), 1.0);
         assert!(MeanLungs::of([]).is_err());

@@ -153,7 +153,8 @@ fn the_default_model_refuses_drawings_noise_and_slopes() {
     let classifier = default_model();
     let hash =
         |x: u32, y: u32| (x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663)).wrapping_mul(2_654_435_761) >> 24;
-    let pictures: [(&str, fn(u32, u32, u32) -> u8); 7] = [
+    type Grey = fn(u32, u32, u32) -> u8;
+    let pictures: [(&str, Grey); 7] = [
         ("noise", |_, _, noise| noise as u8),
         ("a slope", |x, _, _| x as u8),
         ("a slope down", |_, y, _| 255 - y as u8),
