@@ -125,7 +125,9 @@ mod tests {
         let tenth = MeanLungs::of(masks(1)).unwrap().mask();
         assert_eq!(tenth.area(), 1.0);
         assert!(MeanLungs::of([]).is_err());
-        assert_eq!(few.covers(&square(100, |y, _| y < 50)), Some(0.5));
+        // Of the upper half of the film as much as of the whole.
+        let half = few.side / 2;
+        assert_eq!(few.covers(&square(few.side, |y, _| y < half)), Some(few.area()));
         assert_eq!(few.covers(&square(100, |_, _| false)), None);
     }
 

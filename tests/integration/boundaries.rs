@@ -26,7 +26,11 @@ fn library() -> Vec<(PathBuf, String, String)> {
             let inside = path.strip_prefix(&root).expect("below src").to_path_buf();
             if path.is_dir() {
                 folders.push(path);
-            } else if !inside.starts_with("bin") && inside != Path::new("lib.rs") && !inside.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !inside.starts_with("bin")
+                && inside != Path::new("lib.rs")
+                && !inside.ends_with("tests.rs")
+            {
                 let first = inside.components().next().expect("a component").as_os_str().to_string_lossy();
                 let module = first.trim_end_matches(".rs").to_owned();
                 let text = fs::read_to_string(&path).expect("a source file");

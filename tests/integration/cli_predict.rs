@@ -37,7 +37,7 @@ fn json_line_has_exactly_the_promised_keys_and_the_scores_worked_out_by_hand() {
     for (line, (file, grey, label)) in lines.iter().zip([(&light, 180, CLASSES[0]), (&dark, 60, CLASSES[1])]) {
         let mut keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["error", "file", "label", "ms", "refused", "score", "scores"]);
+        assert_eq!(keys, ["called", "error", "file", "label", "ms", "refused", "score", "scores", "uncertain"]);
         assert_eq!(line["file"], file.to_str().unwrap());
         assert_eq!(line["label"], label);
         assert_eq!(line["score"], line["scores"][label]);
@@ -121,7 +121,7 @@ fn people_get_one_readable_line_a_file() {
     let output = predict(&model, &[], &names.each_ref().map(AsRef::as_ref));
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     // 1 / (1 + e⁻⁴) = 0.982
-    assert!(lines[0].starts_with("COVID-19   98.2 %") && lines[0].ends_with("light.png"), "{}", lines[0]);
+    assert!(lines[0].starts_with("COVID-19    98.2 %") && lines[0].ends_with("light.png"), "{}", lines[0]);
     assert!(lines[1].starts_with("error") && lines[1].contains("missing.png: "), "{}", lines[1]);
     assert!(lines[2].contains("two\u{fffd}lines\u{fffd}[31m.png: "), "{}", lines[2]);
     assert_eq!(lines.len(), 3);

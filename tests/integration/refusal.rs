@@ -58,7 +58,7 @@ fn a_refused_file_has_a_reason_and_no_score_unless_it_is_to_be_shown_anyway() {
     striped(&file("film.png"), 128, [[20; 3], [200; 3]]);
     striped(&file("small.png"), 95, [[20; 3], [200; 3]]);
     striped(&file("blank.png"), 128, [[90; 3], [92; 3]]);
-    striped(&file("colour.png"), 128, [[200, 40, 30], [30, 90, 200]]);
+    striped(&file("colour.png"), 128, [[220, 60, 40], [10, 30, 120]]);
     // The tone of an old film is no colour.
     striped(&file("tinted.png"), 128, [[25, 20, 10], [210, 200, 180]]);
     let cases = [
