@@ -67,6 +67,9 @@ const shared = {
   assetsInlineLimit: 0,
 } as const;
 
+/** By name scripts/size-budget.mjs tells what is for the tab that trains. fflate's own file is called `browser`. */
+const chunkFileNames = ({ name }: { name: string }) => `assets/${name === 'browser' ? 'train-zip' : name}-[hash].js`;
+
 function site(): UserConfig {
   const outDir = resolve(here, '../dist');
   return {
@@ -81,8 +84,7 @@ function site(): UserConfig {
         preserveEntrySignatures: 'allow-extension',
         output: {
           entryFileNames: ({ name }) => (name === 'roentgen' ? 'roentgen.js' : 'assets/[name]-[hash].js'),
-          // By name scripts/size-budget.mjs tells what is for the tab that trains. fflate's own file is called `browser`.
-          chunkFileNames: ({ name }) => `assets/${name === 'browser' ? 'train-zip' : name}-[hash].js`,
+          chunkFileNames,
         },
       },
     },
@@ -125,6 +127,9 @@ export default defineConfig(({ mode }) => ({
   root: here,
   // Relative to whatever folder of whatever host the files end up in.
   base: './',
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'assets/[name]-[hash].js' } } },
+  worker: {
+    format: 'es',
+    rolldownOptions: { output: { entryFileNames: 'assets/[name]-[hash].js', chunkFileNames } },
+  },
   ...(mode === 'package' ? npmPackage() : mode === 'bench' ? bench() : site()),
 }));

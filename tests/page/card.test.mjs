@@ -136,7 +136,7 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
       lungs: { made_from: 'a mean', area: 0.59, covers: 0.975 },
       views: { 'the whole film': view(0.95, 0.97), 'lungs masked out': view(0.9, 0.91) },
       probes: [
-        { class: 'Normal', sources: ['a', 'b'], films: 40, auroc: 0.99, auroc_interval: null, balanced_accuracy: 0.9, auroc_of_pixels: 0.8 },
+        { class: 'Normal', sources: ['a', 'b'], fitted_on: 30, films: 40, auroc: 0.99, auroc_interval: null, balanced_accuracy: 0.9, auroc_of_pixels: 0.8 },
       ],
       works_without_lungs: true,
       rule: 'It keeps more than half.',
@@ -203,10 +203,10 @@ test('the picker opens a model at an address, and one in a folder', async () => 
 
     rmSync(join(folder, card.weights.file));
     await picker.locator('[type=file]').setInputFiles(folder);
-    assert.match(await picker.locator('.said').innerText(), new RegExp(`has no ${card.weights.file}`));
+    await picker.locator('.said').filter({ hasText: `has no ${card.weights.file}` }).waitFor();
     rmSync(join(folder, 'model.json'));
     await picker.locator('[type=file]').setInputFiles(folder);
-    assert.match(await picker.locator('.said').innerText(), /no model\.json in this folder/);
+    await picker.locator('.said').filter({ hasText: 'no model.json in this folder' }).waitFor();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -54,7 +54,7 @@ test('from code, a refused picture has no label unless it is to be shown anyway;
     const draw = canvas.getContext('2d');
     const colours = draw.createLinearGradient(0, 0, 200, 200);
     colours.addColorStop(0, 'crimson');
-    colours.addColorStop(1, 'teal');
+    colours.addColorStop(1, 'navy');
     draw.fillStyle = colours;
     draw.fillRect(0, 0, 200, 200);
     const pixels = draw.getImageData(0, 0, 200, 200);

@@ -22,9 +22,9 @@ export function decisions(card: ModelCard): TemplateResult | typeof nothing {
           ['Finding, and from which probability it is called', 'On', 'Sensitivity', 'Specificity'],
           Object.entries(operating_points).flatMap(([name, point]) => [
             [`${name}, from ${percent(point.threshold)}`, 'validation', shown(point.validation.sensitivity), shown(point.validation.specificity)],
-            ...metrics.flatMap(({ split, evaluation }) => {
+            ...metrics.flatMap(({ data, split, evaluation }) => {
               const reached = evaluation.operating_points?.[name];
-              return reached ? [['', split, shown(reached.sensitivity), shown(reached.specificity)]] : [];
+              return reached ? [[name, `${data}, ${split}`, shown(reached.sensitivity), shown(reached.specificity)]] : [];
             }),
           ]),
         )
