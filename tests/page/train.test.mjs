@@ -491,9 +491,9 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   // ROC, precision and recall of each class, and the reliability diagram.
   assert.equal(await page.locator('[data-curve] canvas').count(), 5);
   const rates = page.locator('#threshold output');
-  await rates.filter({ hasText: /Sensitivity .*%.*specificity .*%/s }).waitFor();
+  await rates.filter({ hasText: /Sensitivity .*%.*specificity\s.*%/ }).waitFor();
   await page.getByLabel(/^Called bright from/).fill('0');
-  await rates.filter({ hasText: /Sensitivity 100\.0.*specificity 0\.0/s }).waitFor();
+  await rates.filter({ hasText: /Sensitivity 100\.0.*specificity\s+0\.0/ }).waitFor();
   assert.match(await page.locator('#calibration').innerText(), /^Expected calibration error 0\.\d{3} \(15 bins\)/);
   const cells = page.locator('#confusion button');
   const most = (await cells.allInnerTexts()).map(Number);

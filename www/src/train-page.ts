@@ -69,6 +69,8 @@ export class TrainPage {
     saving: false,
   };
   #trainer: Trainer | undefined;
+  /** Settles when the trainer is there, or will not come. */
+  #opened: Promise<void> = Promise.resolve();
   #curves = new Curves();
   #plots = new EvaluationPlots();
   #camera: Camera | undefined;
@@ -145,9 +147,13 @@ export class TrainPage {
 
   async #open(): Promise<void> {
     this.#show({ opening: true, error: undefined });
+    const opening = createTrainer({ keep: 'page' });
+    this.#opened = opening.then(
+      (trainer) => void (this.#trainer = trainer),
+      () => {},
+    );
     try {
-      const trainer = await createTrainer({ keep: 'page' });
-      this.#trainer = trainer;
+      const trainer = await opening;
       const { recipe, kept, runtime } = trainer;
       const { layers } = trainer.architecture;
       this.#show({ opening: false, runtime, layers });
@@ -386,6 +392,8 @@ export class TrainPage {
   async #guard(where: NonNullable<TrainState['error']>['where'], work: (trainer: Trainer) => Promise<void>): Promise<void> {
     this.#show({ error: undefined });
     try {
+      // Films may be dropped while the module still comes.
+      await this.#opened;
       await work(this.#alive());
     } catch (cause) {
       this.#fail(where, cause);
