@@ -36,7 +36,7 @@ let method;
 /** What was opened, until it is trained. */
 let opened;
 
-/** Starts the worker with the variant asked for, and builds the network in it. */
+/** Takes what the network is built from; the first call builds it, in a worker, so that whoever trains builds it once. */
 export async function init({ variant = 'simd128', threads = 1, int8 = false, model = 'seed', modelUrl, weights }) {
   method = model === 'seed' ? 'scores' : 'logits';
   opened = { variant, threads: Number(threads), int8, ...NETWORKS[model] };
@@ -49,11 +49,11 @@ export async function init({ variant = 'simd128', threads = 1, int8 = false, mod
   } else if (model !== 'seed' && modelUrl !== undefined) {
     opened.onnx = new Uint8Array(await (await fetch(modelUrl)).arrayBuffer());
   }
-  await open('judge', opened);
 }
 
 /** Images `[n, 3, 128, 128]` to probabilities `[n, 2]`, or for the other networks `[n, 3, 224, 224]` to logits. */
-export function predict(images) {
+export async function predict(images) {
+  if (worker === undefined) await open('judge', opened);
   return call(method, [images]);
 }
 
@@ -70,7 +70,7 @@ export async function trainStep(images, targets) {
 
 /** What runs, once it does. */
 export function info() {
-  return { ...runtime, isolated: crossOriginIsolated };
+  return { variant: opened?.variant, threads: opened?.threads, ...runtime, isolated: crossOriginIsolated };
 }
 
 /** A worker of that name in place of the one before, its network built. */
