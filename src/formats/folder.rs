@@ -42,6 +42,15 @@ pub fn read_model_folder(dir: &Path) -> Result<(ModelCard, Vec<u8>)> {
     Ok((card, safetensors))
 }
 
+/// Replaces the card of the model folder `dir`, whose weights stay as they are.
+///
+/// # Errors
+/// [`Error::ModelCard`] for a card that could not be read back, [`Error::Io`] with the path that cannot be written.
+pub fn write_card(dir: &Path, card: &ModelCard) -> Result<()> {
+    card.validate()?;
+    write_file_atomically(&dir.join(CARD_FILE), &card.to_json())
+}
+
 /// Writes a model folder, making it where it is not there, and returns the card as written.
 ///
 /// The card's `weights` are replaced by what describes the stored file. Both files are complete on disk under temporary

@@ -23,7 +23,7 @@ pub use decision::{Answered, OperatingPoint, Reached, UncertainBand};
 pub use intervals::{Share, bootstrap, bootstrap_by_group, wilson};
 pub use precision_recall::{average_precision, precision_recall};
 pub use roc::roc;
-pub use temperature::{fit_offsets, fit_temperature};
+pub use temperature::{fit_offsets, fit_temperature, softmax};
 
 use intervals::BOOTSTRAP_SEED;
 

@@ -56,10 +56,7 @@ pub fn fit_offsets(logits: &[f32], labels: &[usize], classes: usize, temperature
         let (mut missing, mut curvature) = (vec![0.0; classes], vec![1e-9; classes]);
         for (row, &label) in logits.chunks_exact(classes).zip(labels) {
             let scaled: Vec<f64> = row.iter().zip(&offsets).map(|(z, b)| (f64::from(*z) + b) / temperature).collect();
-            let max = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = scaled.iter().map(|z| (z - max).exp()).sum();
-            for (k, z) in scaled.into_iter().enumerate() {
-                let p = (z - max).exp() / sum;
+            for (k, p) in softmax(scaled).into_iter().enumerate() {
                 missing[k] += (f64::from(u8::from(k == label)) - p) / n;
                 curvature[k] += p * (1.0 - p) / n;
             }
@@ -75,6 +72,15 @@ pub fn fit_offsets(logits: &[f32], labels: &[usize], classes: usize, temperature
 
 /// Each halves what is missing, about: enough for the last digits that matter.
 const OFFSET_STEPS: usize = 60;
+
+/// `exp(zᵢ − max z) / Σ exp(zⱼ − max z)`, in f64: for fits, whose steps add up what rounding leaves.
+pub fn softmax(mut logits: Vec<f64>) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter_mut().for_each(|logit| *logit = (*logit - max).exp());
+    let sum: f64 = logits.iter().sum();
+    logits.iter_mut().for_each(|exponential| *exponential /= sum);
+    logits
+}
 
 /// `Σ pₖ zₖ` with `p = softmax(β z)`.
 fn expected_logit(row: &[f32], beta: f64) -> f64 {

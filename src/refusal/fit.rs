@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Gate, GateInfo, KINDS, Kind};
 use crate::error::{Error, Result};
+use crate::metrics::softmax;
 
 /// Features of pictures with what each of them is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -172,11 +173,7 @@ const UNKNOWN_KIND: f32 = -100.0;
 fn slopes(parameters: &[f64], x: &[f32], truth: Kind) -> Vec<f64> {
     let rows = parameters.chunks_exact(x.len() + 1);
     let logit = |row: &[f64]| row.iter().zip(x).map(|(w, x)| w * f64::from(*x)).sum::<f64>() + row[x.len()];
-    let logits: Vec<f64> = rows.map(logit).collect();
-    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut slopes: Vec<f64> = logits.iter().map(|logit| (logit - max).exp()).collect();
-    let sum: f64 = slopes.iter().sum();
-    slopes.iter_mut().for_each(|slope| *slope /= sum);
+    let mut slopes = softmax(rows.map(logit).collect());
     slopes[truth.index()] -= 1.0;
     slopes
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reason, Refusal};
 use crate::error::{Error, Result};
+use crate::metrics::softmax;
 use crate::nn::{BESIDE, Tensor, Weights};
 
 /// What the head tells apart.
@@ -177,11 +178,8 @@ impl Gate {
     /// Probability of each of [`KINDS`].
     pub fn kinds(&self, z: &[f32]) -> Vec<f32> {
         let rows = self.weight.chunks_exact(z.len()).zip(&self.bias);
-        let logits: Vec<f64> = rows.map(|(row, bias)| dot(row, z) + f64::from(*bias)).collect();
-        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let exponentials: Vec<f64> = logits.iter().map(|logit| (logit - max).exp()).collect();
-        let sum: f64 = exponentials.iter().sum();
-        exponentials.iter().map(|e| (e / sum) as f32).collect()
+        let logits = rows.map(|(row, bias)| dot(row, z) + f64::from(*bias)).collect();
+        softmax(logits).into_iter().map(|p| p as f32).collect()
     }
 
     /// Mahalanobis distance from the training films over the square root of its dimensions, 1 for an ordinary one:

@@ -9,7 +9,7 @@ use roentgen::classifier::Classifier;
 use roentgen::data::{Sample, open_flat, read_film};
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::{Audit, Lungs, Probe, ViewResult};
-use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically};
+use roentgen::formats::folder::{read_model_folder, write_card, write_file_atomically};
 use roentgen::image::{Limits, Radiograph, decode};
 use roentgen::labels::ByName;
 use roentgen::preprocess::Preprocess;
@@ -84,8 +84,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         views,
     };
     card.audit = Some(audit.clone());
-    card.validate()?;
-    write_file_atomically(&args.model.join(CARD_FILE), &card.to_json())?;
+    write_card(&args.model, &card)?;
     ui::report(&audit, args.json.as_deref(), describe)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use roentgen::classifier::{Classifier, probabilities};
 use roentgen::data::open_flat;
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::Calibration;
-use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically};
+use roentgen::formats::folder::{read_model_folder, write_card};
 use roentgen::labels::ByName;
 use roentgen::metrics::decision::{answered, cut_for, reached, threshold_for};
 use roentgen::metrics::{
@@ -75,8 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     card.calibration = Some(report.calibration.clone());
     card.operating_points = Some(report.operating_points.clone());
     card.uncertain.clone_from(&report.uncertain);
-    card.validate()?;
-    write_file_atomically(&args.model.join(CARD_FILE), &card.to_json())?;
+    write_card(&args.model, &card)?;
     ui::report(&report, args.json.as_deref(), describe)?;
     if !card.metrics.is_empty() {
         ui::complain(

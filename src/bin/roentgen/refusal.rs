@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use roentgen::classifier::Classifier;
 use roentgen::data::{self, FolderOptions, Sample, read_film};
 use roentgen::error::{Error, Result};
-use roentgen::formats::folder::{CARD_FILE, read_model_folder, write_file_atomically, write_model_folder};
+use roentgen::formats::folder::{read_model_folder, write_card, write_model_folder};
 use roentgen::formats::{ModelCard, Storage, Weight, read_weights, write_beside, write_weights};
 use roentgen::image::{Limits, Radiograph, decode};
 use roentgen::refusal::fit::{Examples, FitConfig, fit, limits};
@@ -323,7 +323,7 @@ fn measure(args: MeasureArgs) -> Result<ExitCode> {
         if let Some(info) = &mut card.refusal {
             info.measured.insert(name, json!(counted));
         }
-        write_file_atomically(&args.model.join(CARD_FILE), &card.to_json())?;
+        write_card(&args.model, &card)?;
     }
     if args.json {
         ui::say(serde_json::to_string_pretty(&counted).expect("counts have string keys and no fallible values"))?;
