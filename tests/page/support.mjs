@@ -105,10 +105,9 @@ export async function site() {
 export async function altered(url, change, folder = '') {
   const server = createServer(async (request, response) => {
     if (!request.url.startsWith(`${folder}/`)) return response.writeHead(404).end();
-    const original = await fetch(new URL(request.url.slice(folder.length), url));
-    const { 'content-length': _, connection, 'keep-alive': __, ...headers } = Object.fromEntries(original.headers);
-    const body = Buffer.from(await original.arrayBuffer());
-    const answer = { status: original.status, headers, body, broken: false, slow: false };
+    const answer = await fetched(new URL(request.url.slice(folder.length), url));
+    // The other server was closed, as happens at the end of a test to what the page was still fetching.
+    if (answer === undefined) return response.destroy();
     change(request.url, answer);
     response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length });
     if (!answer.broken && !answer.slow) return response.end(answer.body);
@@ -128,6 +127,17 @@ export async function altered(url, change, folder = '') {
       server.closeAllConnections();
     },
   };
+}
+
+/** What a server answers, for `altered`; undefined where it breaks off. */
+async function fetched(url) {
+  try {
+    const original = await fetch(url);
+    const { 'content-length': _, connection, 'keep-alive': __, ...headers } = Object.fromEntries(original.headers);
+    return { status: original.status, headers, body: Buffer.from(await original.arrayBuffer()), broken: false, slow: false };
+  } catch {
+    return undefined;
+  }
 }
 
 /**
