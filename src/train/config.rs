@@ -40,6 +40,9 @@ pub struct TrainConfig {
     pub dropout: f32,
     /// Share `ε` of each target spread evenly over all classes, in `[0, 1)`.
     pub label_smoothing: f32,
+    /// The `α` of [`Mixup`](super::Mixup); 0 is none.
+    #[serde(default)]
+    pub mixup: f32,
     /// Which layers stay as they start.
     #[serde(default)]
     pub freeze: Freeze,
@@ -93,6 +96,7 @@ impl TrainConfig {
             weight_decay: 0.0,
             dropout: 0.0,
             label_smoothing: 0.0,
+            mixup: 0.0,
             freeze: Freeze::default(),
             either: Vec::new(),
             seed: 0,
@@ -125,8 +129,10 @@ impl TrainConfig {
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return refuse("learning rate", "must be a positive number");
         }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return refuse("weight decay", "must be zero or a positive number");
+        for (field, value) in [("weight decay", self.weight_decay), ("mixup", self.mixup)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return refuse(field, "must be zero or a positive number");
+            }
         }
         for (field, share) in [("dropout", self.dropout), ("label smoothing", self.label_smoothing)] {
             if !(0.0..1.0).contains(&share) {

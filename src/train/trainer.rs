@@ -1,6 +1,6 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
-use super::{TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
+use super::{Mixup, TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
@@ -20,7 +20,7 @@ pub struct Trainer {
 pub struct StepReport {
     /// Mean categorical cross-entropy of the batch before the update, against the targets as trained on.
     pub loss: f32,
-    /// Images of the batch whose highest logit was the target's class.
+    /// Images of the batch whose highest logit was the target's class; where two were blended, of the one with more of it.
     pub correct: usize,
     /// Images in the batch.
     pub n: usize,
@@ -125,11 +125,22 @@ impl Trainer {
         if batch.images.len() != n * self.input {
             return Err(Error::BufferLength { expected: n * self.input, found: batch.images.len() });
         }
+        let mixed = training && self.config.mixup > 0.0;
+        let mixup = mixed.then(|| Mixup::draw(self.config.mixup, n, self.config.seed, self.step));
+        if let Some(mixup) = &mixup {
+            let partners = mixup.partners(&batch.images);
+            mixup.blend(&mut batch.images, &partners);
+        }
         let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
         let logits = self.network.forward(n, &batch.images, training.then_some(&mut dropout));
         let rows = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
         let correct = rows.filter(|(logits, allowed)| allowed[argmax(logits)] > 0.0).count();
+        let partners = mixup.as_ref().map(|mixup| mixup.partners(&batch.targets));
         share_among(&mut batch.targets, logits, classes);
+        if let (Some(mixup), Some(mut partners)) = (mixup, partners) {
+            share_among(&mut partners, logits, classes);
+            mixup.blend(&mut batch.targets, &partners);
+        }
         if training && self.config.label_smoothing > 0.0 {
             smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
         }
@@ -178,13 +189,36 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_neither_drops_out_nor_smooths_nor_trains() {
-        let mut harsh = trainer(|config| (config.dropout, config.label_smoothing) = (0.9, 0.5));
+    fn evaluation_neither_drops_out_nor_smooths_nor_blends_nor_trains() {
+        let mut harsh = trainer(|config| (config.dropout, config.label_smoothing, config.mixup) = (0.9, 0.5, 1.0));
         let mut plain = trainer(|_| {});
         let evaluated = harsh.evaluate(batch()).unwrap();
         assert_eq!(evaluated, harsh.evaluate(batch()).unwrap());
         assert_eq!(evaluated.loss, plain.step(batch()).unwrap().loss);
         assert_ne!(evaluated.loss, harsh.step(batch()).unwrap().loss);
+    }
+
+    /// The cross-entropy is linear in the targets, so that the loss of blended films is the blend of what the blended images
+    /// would lose with the targets of each.
+    #[test]
+    fn blended_films_have_the_blend_of_their_targets() {
+        let mut mixing = trainer(|config| config.mixup = 1.0);
+        let mixup = Mixup::draw(1.0, 2, mixing.config.seed, 0);
+        let mut own = batch();
+        let partners = mixup.partners(&own.images);
+        mixup.blend(&mut own.images, &partners);
+        let mut targets = own.targets.clone();
+        mixup.blend(&mut targets, &mixup.partners(&own.targets));
+        assert!(targets.iter().any(|target| (0.01..0.99).contains(target)), "nothing is blended: {targets:?}");
+        let mut expected = 0.0;
+        for (row, class) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let mut certain = own.clone();
+            certain.targets = vec![0.0; 4];
+            certain.targets[2 * row + class] = 1.0;
+            // A row without a target loses nothing; the mean is over both.
+            expected += targets[2 * row + class] * trainer(|_| {}).evaluate(certain).unwrap().loss;
+        }
+        assert!((mixing.step(batch()).unwrap().loss - expected).abs() < 1e-6);
     }
 
     #[test]

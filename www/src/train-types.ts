@@ -38,6 +38,8 @@ export interface Settings {
   weight_decay: number;
   dropout: number;
   label_smoothing: number;
+  /** The `α` of a Beta distribution by whose shares each training image is blended with another; 0 is none. */
+  mixup: number;
   /** Which layers stay as they start: `backbone` is all but the last. */
   freeze: 'none' | 'backbone' | { layers: string[] };
   /** A whole number from 0 to 4,294,967,295: initial weights, splits, order, augmentation, dropout. */

@@ -64,6 +64,9 @@ pub struct Args {
     /// Share of each target spread over all classes
     #[arg(long, default_value_t = 0.0)]
     label_smoothing: f32,
+    /// Blend each training image with another one, by shares of a Beta distribution with this α; 0 is none
+    #[arg(long, default_value_t = 0.0, value_name = "ALPHA")]
+    mixup: f32,
     /// Strength of random changes to training images: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in
     /// position, mirrored or not, exposure and contrast
     #[arg(long, default_value_t = 0.0)]
@@ -194,6 +197,7 @@ impl Args {
             weight_decay: self.weight_decay,
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
+            mixup: self.mixup,
             freeze: match &self.freeze.iter().map(String::as_str).collect::<Vec<_>>()[..] {
                 ["none"] => Freeze::None,
                 ["backbone"] => Freeze::Backbone,
