@@ -1,16 +1,18 @@
 //! From the bytes of an image file to a class with a probability: the one file that shows the whole path.
 //!
-//! Opening a model: card → [`read_weights`] → the network that [`Architecture`] describes, [`Frozen`].
+//! Opening a model: card → [`read_weights_from`] → the network that [`Architecture`] describes, [`Frozen`].
 //! Each film: [`decode`] → [`plain::refuse`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network →
 //! [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds.
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
+use std::io::Read;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::explain::{HeatMap, grad_cam};
-use crate::formats::{ModelCard, read_weights};
+use crate::formats::{ModelCard, read_weights_from};
 use crate::image::{Limits, Radiograph, decode};
 use crate::labels::ByName;
 use crate::metrics::decision::{answered, reached};
@@ -94,7 +96,7 @@ impl Network {
     /// the architecture.
     pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8], precision: Precision) -> Result<Self> {
         let graph = architecture.graph(classes);
-        let weights = unpacked(architecture, &graph, safetensors)?;
+        let weights = unpacked(architecture, &graph, &mut &safetensors[..], safetensors.len() as u64)?;
         Ok(Self { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes })
     }
 
@@ -149,14 +151,14 @@ impl Network {
 }
 
 /// The tensors of a weights file for `graph`.
-fn unpacked(architecture: Architecture, graph: &Graph, safetensors: &[u8]) -> Result<Weights> {
+fn unpacked(architecture: Architecture, graph: &Graph, file: &mut dyn Read, bytes: u64) -> Result<Weights> {
     // Before anything is unpacked into f32: a file larger than the whole network in f32 is another network's.
-    let limit = 4 * graph.parameter_count() + HEADER_BYTES;
-    if safetensors.len() > limit {
-        let reason = format!("{} bytes; `{}` has at most {limit}", safetensors.len(), architecture.name());
+    let limit = (4 * graph.parameter_count() + HEADER_BYTES) as u64;
+    if bytes > limit {
+        let reason = format!("{bytes} bytes; `{}` has at most {limit}", architecture.name());
         return Err(Error::Weights { reason });
     }
-    read_weights(safetensors)
+    read_weights_from(file, bytes)
 }
 
 /// `values`, unless there are infinite ones among them.
@@ -183,11 +185,19 @@ impl Classifier {
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn with_precision(card: ModelCard, safetensors: &[u8], precision: Precision) -> Result<Self> {
+        Self::read(card, &mut &safetensors[..], safetensors.len() as u64, precision)
+    }
+
+    /// Opens a model whose weights are read from a file of `bytes` bytes, from beginning to end.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and [`Error::Weights`] for a file that cannot be read.
+    pub fn read(card: ModelCard, file: &mut dyn Read, bytes: u64, precision: Precision) -> Result<Self> {
         card.validate()?;
         let architecture = Architecture::of(&card)?;
         let classes = card.classes.len();
         let graph = architecture.graph(classes);
-        let mut weights = unpacked(architecture, &graph, safetensors)?;
+        let mut weights = unpacked(architecture, &graph, file, bytes)?;
         let gate = card.refusal.as_ref().map(|info| Gate::take(&mut weights, info.features)).transpose()?;
         let network = Network { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes };
         if let Some(info) = card.refusal.as_ref().filter(|info| info.features != network.model.trace_len()) {

@@ -75,7 +75,11 @@ export function info() {
 
 /** A worker of that name in place of the one before, its network built. */
 async function open(name, settings, transfer = []) {
-  worker?.terminate();
+  if (worker !== undefined) {
+    // Otherwise the browser keeps them, and their memory, for some seconds.
+    await call('endThreads', []);
+    worker.terminate();
+  }
   worker = new Worker(new URL(workerUrl, import.meta.url), { type: 'module', name });
   runtime = await call('open', [settings], transfer);
 }

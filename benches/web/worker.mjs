@@ -2,8 +2,9 @@
 // name begins with `train` where it trains. The threads beside it run the same script.
 
 import { JUDGING, TRAINING } from '../../www/src/modules';
+import { piecesOf } from '../../www/src/pieces';
 import { isThread, serve } from '../../www/src/pool';
-import { openCore } from '../../www/src/wasm';
+import { endThreads, openCore } from '../../www/src/wasm';
 import { layers, named } from './onnx.mjs';
 import { safetensors } from './safetensors.mjs';
 
@@ -29,7 +30,9 @@ const methods = {
     } else {
       const names = Array.from({ length: classes }, (_, i) => String(i));
       const config = { ...JSON.parse(core.Trainer.recipe(architecture, names)), learning_rate: learningRate };
-      trainer = new core.Trainer(JSON.stringify(config), file);
+      trainer = new core.Trainer(JSON.stringify(config), piecesOf(file));
+      // Its 110 MB go now rather than with the next collection.
+      file.buffer.transfer?.(0);
     }
     return runtime;
   },
@@ -37,6 +40,8 @@ const methods = {
   scores: (images) => network.scores(images),
 
   logits: (images) => network.logits(images),
+
+  endThreads,
 
   trainStep: (images, targets) => trainer.step(images, targets),
 };

@@ -9,9 +9,10 @@
 //!
 //! Source of the container: <https://huggingface.co/docs/safetensors>.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
 
-use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::tensor::{Metadata, SafeTensors, TensorInfo, TensorView};
 use safetensors::{Dtype, serialize};
 
 use crate::error::{Error, Result};
@@ -55,26 +56,118 @@ pub struct Weight {
 /// missing or make no sense, for an empty tensor, and for a value that is not finite; [`Error::TensorShape`] for scales of another length
 /// than the tensor has rows.
 pub fn read_weights(safetensors: &[u8]) -> Result<Weights> {
-    read(safetensors, |_| false)
+    read_weights_from(&mut &safetensors[..], safetensors.len() as u64)
+}
+
+/// Like [`read_weights`], from a file of `bytes` bytes that is read from beginning to end, a piece at a time: what is in it is
+/// never there twice.
+///
+/// # Errors
+/// Those of [`read_weights`], and [`Error::Weights`] for a file that cannot be read.
+pub fn read_weights_from(file: &mut dyn Read, bytes: u64) -> Result<Weights> {
+    read(file, bytes, |_| false)
 }
 
 /// Like [`read_weights`], but without the tensors of whole numbers, which that refuses.
 #[cfg(feature = "cli")]
 pub(super) fn read_floats(safetensors: &[u8]) -> Result<Weights> {
-    read(safetensors, |dtype| dtype == Dtype::I64)
+    read(&mut &safetensors[..], safetensors.len() as u64, |dtype| dtype == Dtype::I64)
+}
+
+/// The longest header that is read; the largest network's has 100 kB.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// Values read at a time.
+const PIECE: usize = 1 << 18;
+
+/// The header of the safetensors file that begins here, and how many bytes it took: tensors without gaps between them, each
+/// as long as its shape and type say.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn read_header(file: &mut dyn Read) -> std::result::Result<(Metadata, u64), String> {
+    let mut len = [0; 8];
+    file.read_exact(&mut len).map_err(unread)?;
+    let len = u64::from_le_bytes(len);
+    if len > HEADER_LIMIT {
+        return Err("is no safetensors file".into());
+    }
+    let mut header = Vec::new();
+    file.take(len).read_to_end(&mut header).map_err(unread)?;
+    let header = serde_json::from_slice(&header).map_err(|error| format!("has no safetensors header: {error}"))?;
+    Ok((header, 8 + len))
+}
+
+/// Hands the next `len` values of a file to `take`, a piece at a time.
+///
+/// # Errors
+/// A sentence that says why they are not there.
+pub fn read_f32s(file: &mut dyn Read, len: usize, mut take: impl FnMut(&[f32])) -> std::result::Result<(), String> {
+    let (mut bytes, mut values) = (Vec::new(), Vec::new());
+    for first in (0..len).step_by(PIECE) {
+        bytes.resize(4 * PIECE.min(len - first), 0);
+        file.read_exact(&mut bytes).map_err(unread)?;
+        values.clear();
+        values.extend(bytes.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)));
+        take(&values);
+    }
+    Ok(())
+}
+
+/// Why a file cannot be read on.
+fn unread(error: std::io::Error) -> String {
+    if error.kind() == ErrorKind::UnexpectedEof { "is cut short".into() } else { error.to_string() }
+}
+
+/// A tensor as it is stored.
+struct Stored {
+    shape: Vec<usize>,
+    dtype: Dtype,
+    /// Those of a tensor in F32.
+    values: Vec<f32>,
+    /// Those of any other.
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn read(file: &mut dyn Read, info: &TensorInfo) -> std::result::Result<Self, String> {
+        let (mut values, mut bytes) = (Vec::new(), Vec::new());
+        let len = info.data_offsets.1 - info.data_offsets.0;
+        if info.dtype == Dtype::F32 {
+            values.reserve_exact(len / 4);
+            read_f32s(file, len / 4, |piece| values.extend_from_slice(piece))?;
+        } else {
+            bytes.resize(len, 0);
+            file.read_exact(&mut bytes).map_err(unread)?;
+        }
+        Ok(Self { shape: info.shape.clone(), dtype: info.dtype, values, bytes })
+    }
 }
 
 /// The tensors but those of a type that is `left_out`.
-fn read(safetensors: &[u8], left_out: impl Fn(Dtype) -> bool) -> Result<Weights> {
-    let file = SafeTensors::deserialize(safetensors).map_err(|error| invalid(error.to_string()))?;
-    let views: HashMap<&str, TensorView> = file.iter().collect();
+fn read(file: &mut dyn Read, bytes: u64, left_out: impl Fn(Dtype) -> bool) -> Result<Weights> {
+    let (header, header_bytes) = read_header(file).map_err(invalid)?;
+    if header_bytes + header.data_len() as u64 != bytes {
+        return Err(invalid("is shorter or longer than its header says".into()));
+    }
+    let mut stored = BTreeMap::new();
+    for name in header.offset_keys() {
+        if let Some(info) = header.info(&name) {
+            stored.insert(name, Stored::read(file, info).map_err(invalid)?);
+        }
+    }
+    let scales: Vec<String> = stored.keys().filter(|name| is_scale(name, &stored)).cloned().collect();
+    let mut scales: BTreeMap<String, Stored> =
+        scales.into_iter().filter_map(|name| stored.remove_entry(&name)).collect();
     let mut tensors = BTreeMap::new();
-    for (&name, view) in &views {
-        if is_scale(name, &views) || left_out(view.dtype()) {
+    for (name, tensor) in stored {
+        if left_out(tensor.dtype) {
             continue;
         }
-        let values = if view.data().is_empty() { Vec::new() } else { read_tensor(name, view, &views)? };
-        tensors.insert(name.to_owned(), checked(name, view.shape().to_vec(), values)?);
+        let shape = tensor.shape.clone();
+        let empty = tensor.values.is_empty() && tensor.bytes.is_empty();
+        let values = if empty { Vec::new() } else { floats(&name, tensor, &mut scales)? };
+        tensors.insert(name.clone(), checked(&name, shape, values)?);
     }
     Ok(Weights(tensors))
 }
@@ -92,48 +185,41 @@ pub(super) fn checked(name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result
 }
 
 /// Whether `name` is the scale of an eight-bit tensor. A layer may well call a parameter of its own `scale`.
-fn is_scale(name: &str, views: &HashMap<&str, TensorView>) -> bool {
-    name.strip_suffix(SCALE).and_then(|base| views.get(base)).is_some_and(|base| base.dtype() == Dtype::I8)
+fn is_scale(name: &str, stored: &BTreeMap<String, Stored>) -> bool {
+    name.strip_suffix(SCALE).and_then(|base| stored.get(base)).is_some_and(|base| base.dtype == Dtype::I8)
 }
 
-fn read_tensor(name: &str, view: &TensorView, views: &HashMap<&str, TensorView>) -> Result<Vec<f32>> {
-    match view.dtype() {
-        Dtype::F32 => Ok(f32s(view)),
-        Dtype::F16 => Ok(f16s(view)),
-        Dtype::I8 => dequantised(name, view, views),
+fn floats(name: &str, tensor: Stored, scales: &mut BTreeMap<String, Stored>) -> Result<Vec<f32>> {
+    match tensor.dtype {
+        Dtype::F32 => Ok(tensor.values),
+        Dtype::F16 => {
+            let halves = tensor.bytes.as_chunks().0.iter();
+            Ok(halves.map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect())
+        }
+        Dtype::I8 => dequantised(name, tensor, scales),
         other => Err(invalid(format!("tensor `{name}` is stored as {other:?}; F32, F16 and I8 are read"))),
     }
 }
 
-fn dequantised(name: &str, view: &TensorView, views: &HashMap<&str, TensorView>) -> Result<Vec<f32>> {
+fn dequantised(name: &str, tensor: Stored, scales: &mut BTreeMap<String, Stored>) -> Result<Vec<f32>> {
     let scale_name = format!("{name}{SCALE}");
-    let Some(scale) = views.get(scale_name.as_str()) else {
+    let Some(scale) = scales.remove(&scale_name) else {
         return Err(invalid(format!("tensor `{name}` is stored as I8 without `{scale_name}`")));
     };
-    if scale.dtype() != Dtype::F32 {
-        return Err(invalid(format!("tensor `{scale_name}` is stored as {:?}; scales are F32", scale.dtype())));
+    if scale.dtype != Dtype::F32 {
+        return Err(invalid(format!("tensor `{scale_name}` is stored as {:?}; scales are F32", scale.dtype)));
     }
-    let Some(&rows) = view.shape().first() else {
+    let Some(&rows) = tensor.shape.first() else {
         return Err(invalid(format!("tensor `{name}` is stored as I8 and has no rows")));
     };
-    if scale.shape() != [rows] {
-        return Err(Error::TensorShape { name: scale_name, expected: vec![rows], found: scale.shape().to_vec() });
+    if scale.shape != [rows] {
+        return Err(Error::TensorShape { name: scale_name, expected: vec![rows], found: scale.shape });
     }
-    let scales = f32s(scale);
-    if let Some(bad) = scales.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
+    if let Some(bad) = scale.values.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
         return Err(invalid(format!("tensor `{scale_name}` holds {bad}; scales are finite and not negative")));
     }
-    let values: Vec<i8> = view.data().iter().map(|&byte| byte.cast_signed()).collect();
-    Ok(dequantize_rows(&values, &scales))
-}
-
-/// Read byte by byte: nothing aligns a tensor inside a download.
-fn f32s(view: &TensorView) -> Vec<f32> {
-    view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
-}
-
-fn f16s(view: &TensorView) -> Vec<f32> {
-    view.data().as_chunks().0.iter().map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect()
+    let values: Vec<i8> = tensor.bytes.iter().map(|&byte| byte.cast_signed()).collect();
+    Ok(dequantize_rows(&values, &scale.values))
 }
 
 /// A safetensors file of `weights`. The same tensors, in any order, give the same bytes.
@@ -239,6 +325,34 @@ mod tests {
     fn a_file_written_by_hand_is_read() {
         let tensors = read_weights(&by_hand("F32", "[2]", &[0, 0, 128, 63, 0, 0, 0, 192])).unwrap();
         assert_eq!(tensors.0["x"].values, [1.0, -2.0]);
+    }
+
+    /// Gives a byte a call, as the slowest of files may.
+    struct Dripping<'a>(&'a [u8]);
+
+    impl Read for Dripping<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let len = out.len().min(1);
+            self.0.read(&mut out[..len])
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_in_whatever_pieces_it_comes() {
+        let weights =
+            [weight("a", &[3, 5], Storage::Int8), weight("b", &[4], Storage::F16), weight("c", &[7], Storage::F32)];
+        let file = write_weights(&weights).unwrap();
+        let len = file.len() as u64;
+        assert_eq!(read_weights_from(&mut Dripping(&file), len).unwrap(), read_weights(&file).unwrap());
+        assert!(read_weights_from(&mut Dripping(&file[..20]), len).unwrap_err().to_string().contains("is cut short"));
+        for other in [len - 1, len + 1] {
+            assert!(
+                read_weights_from(&mut Dripping(&file), other)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("than its header says")
+            );
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::{History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
+use crate::formats::weights::{read_f32s, read_header};
 
 /// Key of the JSON in the safetensors header.
 const STATE: &str = "roentgen.state";
@@ -32,17 +33,8 @@ fn damaged(reason: impl ToString) -> Error {
     Error::Checkpoint { reason: reason.to_string() }
 }
 
-/// Why a file cannot be read on.
-fn unread(error: std::io::Error) -> Error {
-    let short = error.kind() == std::io::ErrorKind::UnexpectedEof;
-    damaged(if short { "is cut short".to_owned() } else { error.to_string() })
-}
-
 /// Values turned to bytes at a time.
 const PIECE: usize = 1 << 18;
-
-/// The longest header that is read; the largest network's has 100 kB.
-const HEADER_LIMIT: u64 = 100_000_000;
 
 /// The tensors of a file of `trainer`, by name, with the parameter that each is of and the slot, where it is not the weight
 /// itself: the weights, then the optimiser's `slots`, each in the order in which [`Weights`](crate::nn::Weights) has them.
@@ -97,19 +89,6 @@ pub(super) fn write_tensors(
     Ok(())
 }
 
-/// The header of the safetensors file that begins here.
-fn read_header(file: &mut impl Read) -> Result<Metadata> {
-    let mut len = [0; 8];
-    file.read_exact(&mut len).map_err(unread)?;
-    let len = u64::from_le_bytes(len);
-    if len > HEADER_LIMIT {
-        return Err(damaged("is no safetensors file"));
-    }
-    let mut header = Vec::new();
-    file.take(len).read_to_end(&mut header).map_err(unread)?;
-    serde_json::from_slice(&header).map_err(damaged)
-}
-
 impl Checkpoint {
     /// Bytes of a checkpoint of `trainer`.
     ///
@@ -140,7 +119,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] when the bytes cannot be read, are damaged or from another version.
     pub fn read(mut file: impl Read) -> Result<(Self, Trainer)> {
-        let header = read_header(&mut file)?;
+        let (header, _) = read_header(&mut file).map_err(damaged)?;
         let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
         let state = state.ok_or_else(|| damaged("holds no training state; is it a weights file?"))?;
         let checkpoint: Self = serde_json::from_str(state).map_err(damaged)?;
@@ -148,7 +127,6 @@ impl Checkpoint {
         trainer.step = checkpoint.step;
         let expected = tensors(&trainer, checkpoint.slots());
         let mut expected: BTreeMap<_, _> = expected.into_iter().map(|(name, i, slot)| (name, (i, slot))).collect();
-        let (mut values, mut bytes) = (Vec::new(), Vec::new());
         for name in header.offset_keys() {
             let unknown = || damaged(format!("the network has no tensor `{name}`"));
             let (i, slot) = expected.remove(&name).ok_or_else(unknown)?;
@@ -158,18 +136,17 @@ impl Checkpoint {
                 _ => return Err(damaged(format!("tensor `{name}` must be F32 of shape {shape:?}"))),
             }
             let len: usize = shape.iter().product();
-            for first in (0..len).step_by(PIECE) {
-                bytes.resize(4 * PIECE.min(len - first), 0);
-                file.read_exact(&mut bytes).map_err(unread)?;
-                values.clear();
-                values.extend(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
-                trainer.network.put(i, slot, first, &values);
-            }
+            let mut first = 0;
+            let put = |values: &[f32]| {
+                trainer.network.put(i, slot, first, values);
+                first += values.len();
+            };
+            read_f32s(&mut file, len, put).map_err(damaged)?;
         }
         if let Some(missing) = expected.keys().next() {
             return Err(damaged(format!("tensor `{missing}` is missing")));
         }
-        if file.read(&mut [0]).map_err(unread)? > 0 {
+        if file.read(&mut [0]).map_err(damaged)? > 0 {
             return Err(damaged("is longer than its header says"));
         }
         Ok((checkpoint, trainer))

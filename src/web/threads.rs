@@ -35,7 +35,8 @@ pub fn init_thread_pool(threads: usize) -> Result<(), JsError> {
     Ok(())
 }
 
-/// Turns the calling worker into a thread of the pool, once there is one; returns only by a trap.
+/// Turns the calling worker into a thread of the pool, once there is one; returns only by a trap, or by throwing after
+/// [`end_threads`].
 #[wasm_bindgen(js_name = runThread)]
 pub fn run_thread() {
     let mut offered = OFFERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,6 +49,15 @@ pub fn run_thread() {
     // The others take theirs while this one runs.
     drop(offered);
     thread.run();
+}
+
+/// Has every worker throw `"ended"` out of [`run_thread`] as soon as it has nothing else to do; nothing may be computed here
+/// any more.
+///
+/// A browser ends a worker that waits for shared memory only after some seconds, and keeps the memory until then.
+#[wasm_bindgen(js_name = endThreads)]
+pub fn end_threads() {
+    rayon::spawn_broadcast(|_| wasm_bindgen::throw_str("ended"));
 }
 
 /// How many threads work on one film.

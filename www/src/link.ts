@@ -13,13 +13,17 @@ export interface CallOptions {
 /** A result or a failure: an Error that crosses `postMessage` would lose its kind. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
 
-/** What every worker has: its calls are named by numbers, and end when told so. */
-export interface Cancellable {
+/** What every worker has: its calls are named by numbers, and end when told so; and so do its threads. */
+export interface Ending {
   cancel(job: number): void;
+  endThreads(): void;
 }
 
+/** How long a worker that is to be ended may take to end its threads: one that computes does not hear of it. */
+const ENDING_MS = 100;
+
 /** A worker that runs `E`. */
-export class Link<E extends Cancellable> {
+export class Link<E extends Ending> {
   readonly engine: Comlink.Remote<E>;
   readonly #worker: Worker;
   /** Where the worker's threads say that they cannot go on. */
@@ -61,7 +65,11 @@ export class Link<E extends Cancellable> {
 
   /** Ends the worker and with it every call under way, which rejects with an AbortError saying that `what` was closed. */
   close(what: string): void {
-    this.#stop(new DOMException(`${what} was closed`, 'AbortError'));
+    if (this.#closed) return;
+    this.#fell(new DOMException(`${what} was closed`, 'AbortError'));
+    // A browser ends a worker at once, but its threads only after some seconds, and keeps their memory for so long.
+    const late = new Promise((resolve) => setTimeout(resolve, ENDING_MS));
+    void Promise.race([this.engine.endThreads(), late]).finally(() => this.#worker.terminate());
   }
 
   /**
@@ -92,9 +100,14 @@ export class Link<E extends Cancellable> {
     }
   }
 
-  #stop(reason: RoentgenError | DOMException): void {
-    this.#closed = true;
+  /** Ends a worker that broke down. */
+  #stop(reason: RoentgenError): void {
+    this.#fell(reason);
     this.#worker.terminate();
+  }
+
+  #fell(reason: RoentgenError | DOMException): void {
+    this.#closed = true;
     this.#threads.close();
     this.#fail(reason);
   }

@@ -22,7 +22,7 @@ export type TrainingCore = typeof Training;
 /** What decodes the formats that the others do not know. */
 export type Decoders = typeof Decoding;
 export type { Classifier, Film, Preview } from './pkg/simd128/roentgen-simd128.js';
-export type { TrainingRun, TrainingSet } from './pkg/training-simd128/roentgen-training-simd128.js';
+export type { Pieces, TrainingRun, TrainingSet } from './pkg/training-simd128/roentgen-training-simd128.js';
 
 /** What every module has: the function that instantiates it. */
 export interface Bindings {
@@ -30,7 +30,7 @@ export interface Bindings {
 }
 
 /** What those with threads have besides. */
-export type Threaded = Pick<typeof Pooled, 'initThreadPool' | 'runThread' | 'threadCount'>;
+export type Threaded = Pick<typeof Pooled, 'endThreads' | 'initThreadPool' | 'runThread' | 'threadCount'>;
 
 /** A module and the JavaScript around it, `C`. */
 export interface Build<C> {

@@ -15,6 +15,9 @@ interface Share {
 /** What a thread answers when it is about to be one; anything else is why it cannot. */
 const READY = 'ready';
 
+/** What the core throws in a thread that it was told to end. */
+const ENDED = 'ended';
+
 /** The end of a thread's name: what tells it that it is one. The beginning is the name of the worker that started it. */
 const SUFFIX = ' thread';
 
@@ -103,6 +106,8 @@ export function serve(build: Build<Bindings & Threaded>): void {
       try {
         (await core).runThread();
       } catch (cause) {
+        // It is ended with the worker that started it.
+        if (cause instanceof Error && cause.message === ENDED) return;
         new BroadcastChannel(self.name.slice(0, -SUFFIX.length)).postMessage(String(cause));
       }
     },

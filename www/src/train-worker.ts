@@ -9,23 +9,19 @@ import { gunzip } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
 import { TRAINING, type TrainingCore, type TrainingRun, type TrainingSet } from './modules';
+import { piecesOf } from './pieces';
 import { isThread, serve } from './pool';
 import { zipped } from './train-files';
 import { packed, unpackedProject, type Packed } from './train-project';
 import { Store, whyNotKept } from './train-store';
 import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
 import type { ClassRates, ModelCard, ModelFiles, RunOptions } from './types';
-import { decodedFilm, openCore, openDecoders } from './wasm';
+import { decodedFilm, endThreads, openCore, openDecoders } from './wasm';
 
 /** A file with its path below what was dropped. */
 export interface PathFile {
   path: string;
   file: Blob;
-}
-
-/** Known in workers only, and to their library of types, which does not go together with the page's. */
-declare class FileReaderSync {
-  readAsArrayBuffer(blob: Blob): ArrayBuffer;
 }
 
 /** How far the reading of films has come. */
@@ -46,6 +42,9 @@ interface Films {
   unreadable: Unreadable[];
   manifest: { path: string; bytes: Uint8Array } | undefined;
 }
+
+/** Bytes of a file moved at a time. */
+const PIECE_BYTES = 2 ** 20;
 
 /** Of every model that is made here; whoever publishes one names it. */
 const MODEL_ID = 'my-model';
@@ -249,7 +248,7 @@ const engine = {
       const checkpoint = from?.checkpoint && piecesOf(await store!.read(from.checkpoint));
       const weights = start && (await weightsOf(start));
       if (!resume) best = undefined;
-      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined, weights);
+      const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined, weights && piecesOf(weights));
       let told: unknown;
       try {
         return await train(training, wanted, signal, (report) => (told = onReport(report)));
@@ -281,8 +280,8 @@ const engine = {
   evaluate(job: number, name: string): Promise<Outcome<Measured>> {
     return run(job, async () => {
       const { card, weights } = model();
-      const bytes = new Uint8Array(await (await weights()).arrayBuffer());
-      const { card: measured, ...rest } = JSON.parse(core.evaluateModel(card, bytes, films.set, name)) as Measured & { card: string };
+      const json = core.evaluateModel(card, piecesOf(await weights()), films.set, name);
+      const { card: measured, ...rest } = JSON.parse(json) as Measured & { card: string };
       best = { card: measured, weights };
       const kept = store?.project.run;
       if (kept?.best !== undefined) await store?.keep({ run: { ...kept, best: { ...kept.best, card: measured } } }).catch(() => {});
@@ -306,6 +305,8 @@ const engine = {
   },
 
   cancel,
+
+  endThreads,
 };
 
 export type TrainEngine = typeof engine;
@@ -381,22 +382,11 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
 }
 
 /** The weights of a model, checked. */
-async function weightsOf({ card, weights }: ModelFiles): Promise<Uint8Array> {
+async function weightsOf({ card, weights }: ModelFiles): Promise<Uint8Array<ArrayBuffer>> {
   const stored = new Uint8Array(await weights.arrayBuffer());
   core.Classifier.verify(card, stored);
   const { encoding } = (JSON.parse(card) as ModelCard).weights;
   return encoding === 'gzip' ? gunzip(stored) : stored;
-}
-
-/** The next bytes of a file, at most as many as are asked for: as a whole a checkpoint is 331 MB. */
-function piecesOf(file: Blob): (most: number) => Uint8Array {
-  const reader = new FileReaderSync();
-  let at = 0;
-  return (most) => {
-    const piece = new Uint8Array(reader.readAsArrayBuffer(file.slice(at, at + most)));
-    at += piece.length;
-    return piece;
-  };
 }
 
 /** Keeps the films, and a run with the model that it made, in place of what is kept. */
@@ -408,8 +398,10 @@ async function keepProject(store: Store, run: Store['project']['run']): Promise<
   if (run === undefined) return;
   if (best !== undefined) {
     const { card, weights } = best;
-    const bytes = new Uint8Array(await (await weights()).arrayBuffer());
-    const file = await store.write('best', (sink) => sink(bytes));
+    const pieces = piecesOf(await weights());
+    const file = await store.write('best', (sink) => {
+      for (let piece = pieces.next(PIECE_BYTES); piece.length > 0; piece = pieces.next(PIECE_BYTES)) sink(piece);
+    });
     run = { ...run, best: { file, card } };
     best = kept(store, { file, card });
   }

@@ -96,6 +96,7 @@ async function openThreads<C extends Bindings>(
     const { memory } = await core.default({ module_or_path: module });
     await pool.run(module, memory);
     core.initThreadPool(threads);
+    end = () => core.endThreads();
     return { core, runtime: { variant: 'threads', threads: core.threadCount() } };
   } catch (cause) {
     pool.close();
@@ -117,6 +118,13 @@ export function openDecoders(): Promise<Decoders> {
   });
   return decoders;
 }
+
+/** Has the threads of this worker's core end, which may do nothing any more; then the worker itself ends without delay. */
+export function endThreads(): void {
+  end();
+}
+
+let end = (): void => {};
 
 /** How a core makes films. */
 interface Films<F> {

@@ -12,7 +12,7 @@ import type { Outcome } from './link';
 import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
 import { isThread, serve } from './pool';
 import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
-import { decodedFilm, openCore, openDecoders } from './wasm';
+import { decodedFilm, endThreads, openCore, openDecoders } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -94,6 +94,8 @@ const engine = {
 
   /** Ends a call: its downloads stop, and if its film is not yet being judged it never will be. */
   cancel,
+
+  endThreads,
 };
 
 export type Engine = typeof engine;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::{TrainingSet, json};
+use super::{Pieces, TrainingSet, json};
 use crate::classifier::Classifier;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -12,6 +12,7 @@ use crate::metrics::{
     ClassRates, Evaluation, RELIABILITY_BINS, ReliabilityBin, argmax, average_precision, confusion,
     expected_calibration_error, precision_recall, reliability, roc,
 };
+use crate::nn::Precision;
 use crate::web::thrown;
 
 /// Films in one pass through the network when a model is measured.
@@ -49,9 +50,10 @@ struct Judged {
 /// Measures a model on the test films of a set: `{evaluation, curves, reliability, expected_calibration_error, films, card}`
 /// as JSON, as in `train-types.ts`.
 #[wasm_bindgen(js_name = evaluateModel)]
-pub fn evaluate_model(card: &str, safetensors: &[u8], set: &TrainingSet, data: &str) -> Result<String, JsValue> {
-    let measure = || -> Result<Measured> {
-        let classifier = Classifier::new(ModelCard::from_json(card.as_bytes())?, safetensors)?;
+pub fn evaluate_model(card: &str, mut weights: Pieces, set: &TrainingSet, data: &str) -> Result<String, JsValue> {
+    let mut measure = || -> Result<Measured> {
+        let (card, bytes) = (ModelCard::from_json(card.as_bytes())?, weights.size() as u64);
+        let classifier = Classifier::read(card, &mut weights, bytes, Precision::Float)?;
         let (shared, mut card) = (set.shared()?, classifier.card().clone());
         if shared.test.is_empty() {
             return Err(Error::Dataset { reason: "there are no test films".into() });

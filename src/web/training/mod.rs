@@ -13,9 +13,10 @@ use super::classifier::Film;
 use super::thrown;
 use crate::data::{Batch, Collection, Dataset, Loader, Shared, Shares};
 use crate::error::{Error, Result};
-use crate::formats::read_weights;
+use crate::formats::read_weights_from;
 use crate::image::{Limits, decode};
 use crate::models::Architecture;
+use crate::nn::Weights;
 use crate::preprocess::{Augment, Preprocess};
 use crate::train::{Run, TrainConfig, fingerprint, initial_weights};
 
@@ -162,16 +163,15 @@ pub struct TrainingRun {
 
 #[wasm_bindgen]
 impl TrainingRun {
-    /// Begins a run with the settings of `config` on films that were shared out. `checkpoint` gives the next bytes of one to
-    /// go on with, a `Uint8Array` of at most as many as it is called with, and an empty one at the end. Without it the
-    /// weights of `safetensors` are where the run starts, its last layer anew where the classes are others; without either
-    /// those that the seed draws.
+    /// Begins a run with the settings of `config` on films that were shared out. It goes on with `checkpoint`; without one the
+    /// weights of `safetensors` are where it starts, its last layer anew where the classes are others; without either those
+    /// that the seed draws.
     #[wasm_bindgen(constructor)]
     pub fn new(
         config: &str,
         set: &TrainingSet,
-        checkpoint: Option<Function>,
-        safetensors: Option<Vec<u8>>,
+        checkpoint: Option<Pieces>,
+        safetensors: Option<Pieces>,
     ) -> Result<TrainingRun, JsValue> {
         let config = config_of(config)?;
         let make = || -> Result<TrainingRun> {
@@ -186,11 +186,10 @@ impl TrainingRun {
             let loader = Run::loader(&config, &train)?;
             let data = fingerprint(&shared.train, &shared.val);
             let run = match (checkpoint, safetensors) {
-                (Some(next), _) => Run::resume(Pieces(next), config, &data)?,
-                (None, Some(bytes)) => {
+                (Some(checkpoint), _) => Run::resume(checkpoint, config, &data)?,
+                (None, Some(file)) => {
                     let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
-                    let given = read_weights(&bytes)?;
-                    drop(bytes);
+                    let given = weights_of(file)?;
                     let (weights, _) = initial_weights(&graph, given, config.seed)?;
                     Run::from_weights(config, weights, data)?
                 }
@@ -263,14 +262,24 @@ impl TrainingRun {
     }
 }
 
-/// A file that JavaScript reads, a piece a call: as a whole it would be as large as what is made of it.
-struct Pieces(Function);
+#[wasm_bindgen(typescript_custom_section)]
+const PIECES: &str = "/** A file that is read from beginning to end: `next` gives at most as many bytes as it is asked for, none at the end. */
+export interface Pieces { readonly size: number; next(most: number): Uint8Array; }";
+
+#[wasm_bindgen]
+extern "C" {
+    /// A file that JavaScript reads, a piece a call: as a whole it would be as large as what is made of it.
+    #[wasm_bindgen(typescript_type = "Pieces")]
+    pub type Pieces;
+    #[wasm_bindgen(method, getter)]
+    fn size(this: &Pieces) -> f64;
+    #[wasm_bindgen(method, catch)]
+    fn next(this: &Pieces, most: usize) -> Result<Uint8Array, JsValue>;
+}
 
 impl Read for Pieces {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        let piece = self.0.call1(&JsValue::UNDEFINED, &JsValue::from(out.len()));
-        let piece = piece.and_then(|piece| piece.dyn_into::<Uint8Array>());
-        let piece = piece.map_err(|cause| std::io::Error::other(format!("{cause:?}")))?;
+        let piece = self.next(out.len()).map_err(|cause| std::io::Error::other(format!("{cause:?}")))?;
         let len = piece.length() as usize;
         if len > out.len() {
             return Err(std::io::Error::other("more bytes than were asked for"));
@@ -278,6 +287,12 @@ impl Read for Pieces {
         piece.copy_to(&mut out[..len]);
         Ok(len)
     }
+}
+
+/// The tensors of a weights file.
+fn weights_of(mut file: Pieces) -> Result<Weights> {
+    let bytes = file.size() as u64;
+    read_weights_from(&mut file, bytes)
 }
 
 /// What `write` gives, its pieces handed to `sink`; what `sink` throws is thrown as it is.
@@ -329,14 +344,10 @@ impl Trainer {
 
     /// Builds the network of `config`, with the weights of `safetensors` or with those that the seed draws.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, safetensors: Option<Vec<u8>>) -> Result<Trainer, JsValue> {
+    pub fn new(config: &str, safetensors: Option<Pieces>) -> Result<Trainer, JsValue> {
         let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
         let trainer = match safetensors {
-            Some(bytes) => {
-                let weights = read_weights(&bytes).map_err(thrown)?;
-                drop(bytes);
-                crate::train::Trainer::from_weights(config, weights)
-            }
+            Some(file) => crate::train::Trainer::from_weights(config, weights_of(file).map_err(thrown)?),
             None => crate::train::Trainer::new(config),
         };
         trainer.map(Trainer).map_err(thrown)
