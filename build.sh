@@ -13,17 +13,19 @@ source scripts/tools.sh
 #
 # Shared memory has to name its largest size: 2 GiB, reserved, not used, and more than twice what training may take. The
 # `export`s are what wasm-bindgen sets up each thread's own variables with.
-RELAXED="-Ctarget-feature=+relaxed-simd"
-# The largest variant does without the places of panics, 4 KB of them: what went wrong it still says.
-THREADS="-Zlocation-detail=none -Ctarget-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals
+#
+# They do without the places of panics, 7 KB of what everybody downloads: what went wrong they still say.
+LEAN="-Zlocation-detail=none"
+RELAXED="$LEAN -Ctarget-feature=+relaxed-simd"
+THREADS="$LEAN -Ctarget-feature=+relaxed-simd,+atomics,+bulk-memory,+mutable-globals
   -Clink-arg=--shared-memory -Clink-arg=--import-memory -Clink-arg=--max-memory=2147483648
   -Clink-arg=--export=__wasm_init_tls -Clink-arg=--export=__tls_size
   -Clink-arg=--export=__tls_align -Clink-arg=--export=__tls_base"
 WASM_VARIANTS=(
-  "simd128 web"
+  "simd128 web $LEAN"
   "relaxed-simd web $RELAXED"
   "threads threads $THREADS"
-  "training-simd128 training"
+  "training-simd128 training $LEAN"
   "training-relaxed-simd training $RELAXED"
   "training-threads training,threads $THREADS"
   "decoders decoders -Copt-level=s"
