@@ -15,7 +15,7 @@ use zip::ZipArchive;
 use super::pickle::{Bytes, Global, Pickle, SAVE_WEIGHTS, Value, unpickle};
 use super::weights::{checked, invalid};
 use crate::error::{Error, Result};
-use crate::nn::Weights;
+use crate::nn::{Tensor, Weights};
 
 /// The first entry of a zip.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -178,7 +178,9 @@ fn tensors<'a>(
                 view.shape
             ))
         })?;
-        tensors.insert(name.to_owned(), checked(name, view.shape, values)?);
+        let tensor = Tensor { shape: view.shape, values };
+        checked(name, &tensor)?;
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(Weights(tensors))
 }

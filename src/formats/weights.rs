@@ -9,7 +9,6 @@
 //!
 //! Source of the container: <https://huggingface.co/docs/safetensors>.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo, TensorView};
@@ -119,61 +118,84 @@ fn unread(error: std::io::Error) -> String {
     if error.kind() == ErrorKind::UnexpectedEof { "is cut short".into() } else { error.to_string() }
 }
 
-/// A tensor as it is stored.
-struct Stored {
-    shape: Vec<usize>,
-    dtype: Dtype,
-    /// Those of a tensor in F32.
-    values: Vec<f32>,
-    /// Those of any other.
-    bytes: Vec<u8>,
-}
-
-impl Stored {
-    fn read(file: &mut dyn Read, info: &TensorInfo) -> std::result::Result<Self, String> {
-        let (mut values, mut bytes) = (Vec::new(), Vec::new());
-        let len = info.data_offsets.1 - info.data_offsets.0;
-        if info.dtype == Dtype::F32 {
-            values.reserve_exact(len / 4);
-            read_f32s(file, len / 4, |piece| values.extend_from_slice(piece))?;
-        } else {
-            bytes.resize(len, 0);
-            file.read_exact(&mut bytes).map_err(unread)?;
-        }
-        Ok(Self { shape: info.shape.clone(), dtype: info.dtype, values, bytes })
-    }
-}
-
 /// The tensors but those of a type that is `left_out`.
 fn read(file: &mut dyn Read, bytes: u64, left_out: impl Fn(Dtype) -> bool) -> Result<Weights> {
     let (header, header_bytes) = read_header(file).map_err(invalid)?;
     if header_bytes + header.data_len() as u64 != bytes {
         return Err(invalid("is shorter or longer than its header says".into()));
     }
-    let mut stored = BTreeMap::new();
+    let mut weights = Weights::default();
     for name in header.offset_keys() {
-        if let Some(info) = header.info(&name) {
-            stored.insert(name, Stored::read(file, info).map_err(invalid)?);
+        let Some(info) = header.info(&name) else { continue };
+        let values = read_values(file, &name, info, &left_out)?;
+        if !left_out(info.dtype) {
+            weights.0.insert(name, Tensor { shape: info.shape.clone(), values });
         }
     }
-    let scales: Vec<String> = stored.keys().filter(|name| is_scale(name, &stored)).cloned().collect();
-    let mut scales: BTreeMap<String, Stored> =
-        scales.into_iter().filter_map(|name| stored.remove_entry(&name)).collect();
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in stored {
-        if left_out(tensor.dtype) {
-            continue;
+    // All scales are there now, wherever in the file they lay.
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name).filter(|info| info.dtype == Dtype::I8) else { continue };
+        let scale_name = format!("{name}{SCALE}");
+        let scale_dtype = header.info(&scale_name).map(|info| info.dtype);
+        let scale = weights.0.remove(&scale_name);
+        if let Some(tensor) = weights.0.get_mut(&name).filter(|tensor| !tensor.values.is_empty()) {
+            let Some((scale, dtype)) = scale.zip(scale_dtype) else {
+                return Err(invalid(format!("tensor `{name}` is stored as I8 without `{scale_name}`")));
+            };
+            if dtype != Dtype::F32 {
+                return Err(invalid(format!("tensor `{scale_name}` is stored as {dtype:?}; scales are F32")));
+            }
+            let Some(rows) = info.shape.first() else {
+                return Err(invalid(format!("tensor `{name}` is stored as I8 and has no rows")));
+            };
+            rescale(tensor, *rows, scale_name, scale)?;
         }
-        let shape = tensor.shape.clone();
-        let empty = tensor.values.is_empty() && tensor.bytes.is_empty();
-        let values = if empty { Vec::new() } else { floats(&name, tensor, &mut scales)? };
-        tensors.insert(name.clone(), checked(&name, shape, values)?);
     }
-    Ok(Weights(tensors))
+    for (name, tensor) in &weights.0 {
+        checked(name, tensor)?;
+    }
+    Ok(weights)
 }
 
-/// The tensor, where it holds something, and only finite numbers.
-pub(super) fn checked(name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<Tensor> {
+/// The values of a tensor that comes next in a file; those in eight bits yet without their scales.
+fn read_values(
+    file: &mut dyn Read,
+    name: &str,
+    info: &TensorInfo,
+    left_out: impl Fn(Dtype) -> bool,
+) -> Result<Vec<f32>> {
+    let len = info.data_offsets.1 - info.data_offsets.0;
+    let mut values = Vec::new();
+    if info.dtype == Dtype::F32 {
+        values.reserve_exact(len / 4);
+        read_f32s(file, len / 4, |piece| values.extend_from_slice(piece)).map_err(invalid)?;
+        return Ok(values);
+    }
+    let mut bytes = vec![0; len];
+    file.read_exact(&mut bytes).map_err(|error| invalid(unread(error)))?;
+    match info.dtype {
+        Dtype::F16 => values.extend(bytes.as_chunks().0.iter().map(|&bytes| half::f16::from_le_bytes(bytes).to_f32())),
+        Dtype::I8 => values.extend(bytes.iter().map(|&byte| f32::from(byte.cast_signed()))),
+        other if left_out(other) => {}
+        other => return Err(invalid(format!("tensor `{name}` is stored as {other:?}; F32, F16 and I8 are read"))),
+    }
+    Ok(values)
+}
+
+/// Multiplies each row of a tensor by its scale: the reverse of [`quantize_rows`].
+fn rescale(tensor: &mut Tensor, rows: usize, name: String, scale: Tensor) -> Result<()> {
+    if scale.shape != [rows] {
+        return Err(Error::TensorShape { name, expected: vec![rows], found: scale.shape });
+    }
+    if let Some(bad) = scale.values.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
+        return Err(invalid(format!("tensor `{name}` holds {bad}; scales are finite and not negative")));
+    }
+    dequantize_rows(&mut tensor.values, &scale.values);
+    Ok(())
+}
+
+/// Refuses a tensor that holds nothing, or a number that is not finite.
+pub(super) fn checked(name: &str, Tensor { shape, values }: &Tensor) -> Result<()> {
     // No layer has an empty weight, and a product over nothing would be a network that ignores its input.
     if values.is_empty() {
         return Err(invalid(format!("tensor `{name}` of shape {shape:?} is empty")));
@@ -181,45 +203,7 @@ pub(super) fn checked(name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result
     if let Some(position) = values.iter().position(|value| !value.is_finite()) {
         return Err(invalid(format!("tensor `{name}` holds {} at {position}", values[position])));
     }
-    Ok(Tensor { shape, values })
-}
-
-/// Whether `name` is the scale of an eight-bit tensor. A layer may well call a parameter of its own `scale`.
-fn is_scale(name: &str, stored: &BTreeMap<String, Stored>) -> bool {
-    name.strip_suffix(SCALE).and_then(|base| stored.get(base)).is_some_and(|base| base.dtype == Dtype::I8)
-}
-
-fn floats(name: &str, tensor: Stored, scales: &mut BTreeMap<String, Stored>) -> Result<Vec<f32>> {
-    match tensor.dtype {
-        Dtype::F32 => Ok(tensor.values),
-        Dtype::F16 => {
-            let halves = tensor.bytes.as_chunks().0.iter();
-            Ok(halves.map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect())
-        }
-        Dtype::I8 => dequantised(name, tensor, scales),
-        other => Err(invalid(format!("tensor `{name}` is stored as {other:?}; F32, F16 and I8 are read"))),
-    }
-}
-
-fn dequantised(name: &str, tensor: Stored, scales: &mut BTreeMap<String, Stored>) -> Result<Vec<f32>> {
-    let scale_name = format!("{name}{SCALE}");
-    let Some(scale) = scales.remove(&scale_name) else {
-        return Err(invalid(format!("tensor `{name}` is stored as I8 without `{scale_name}`")));
-    };
-    if scale.dtype != Dtype::F32 {
-        return Err(invalid(format!("tensor `{scale_name}` is stored as {:?}; scales are F32", scale.dtype)));
-    }
-    let Some(&rows) = tensor.shape.first() else {
-        return Err(invalid(format!("tensor `{name}` is stored as I8 and has no rows")));
-    };
-    if scale.shape != [rows] {
-        return Err(Error::TensorShape { name: scale_name, expected: vec![rows], found: scale.shape });
-    }
-    if let Some(bad) = scale.values.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
-        return Err(invalid(format!("tensor `{scale_name}` holds {bad}; scales are finite and not negative")));
-    }
-    let values: Vec<i8> = tensor.bytes.iter().map(|&byte| byte.cast_signed()).collect();
-    Ok(dequantize_rows(&values, &scale.values))
+    Ok(())
 }
 
 /// A safetensors file of `weights`. The same tensors, in any order, give the same bytes.
@@ -344,7 +328,12 @@ mod tests {
         let file = write_weights(&weights).unwrap();
         let len = file.len() as u64;
         assert_eq!(read_weights_from(&mut Dripping(&file), len).unwrap(), read_weights(&file).unwrap());
-        assert!(read_weights_from(&mut Dripping(&file[..20]), len).unwrap_err().to_string().contains("is cut short"));
+        assert!(
+            read_weights_from(&mut Dripping(&file[..file.len() - 1]), len)
+                .unwrap_err()
+                .to_string()
+                .contains("is cut short")
+        );
         for other in [len - 1, len + 1] {
             assert!(
                 read_weights_from(&mut Dripping(&file), other)

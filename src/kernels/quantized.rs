@@ -34,21 +34,16 @@ pub fn quantize_rows(values: &[f32], rows: usize) -> (Vec<i8>, Vec<f32>) {
     (quantised, scales)
 }
 
-/// The matrix that [`quantize_rows`] rounded, `scale · q`.
+/// Makes the matrix that [`quantize_rows`] rounded, `scale · q`, of `q` in place.
 ///
 /// # Shapes
 /// - `values`: `[rows, columns]` row-major, `scales`: `[rows]`
-pub fn dequantize_rows(values: &[i8], scales: &[f32]) -> Vec<f32> {
+pub fn dequantize_rows(values: &mut [f32], scales: &[f32]) {
     assert!(!scales.is_empty() && values.len().is_multiple_of(scales.len()));
-    let columns = values.len() / scales.len();
-    if columns == 0 {
-        return Vec::new();
+    let columns = (values.len() / scales.len()).max(1);
+    for (row, scale) in values.chunks_exact_mut(columns).zip(scales) {
+        row.iter_mut().for_each(|value| *value *= scale);
     }
-    values
-        .chunks_exact(columns)
-        .zip(scales)
-        .flat_map(|(row, &scale)| row.iter().map(move |&q| f32::from(q) * scale))
-        .collect()
 }
 
 /// The largest rounded activation.
@@ -195,7 +190,7 @@ mod tests {
         let (weight, mut grad) = (values(outputs * inputs, 2), values(outputs, 4));
         grad[2] = 0.0;
         let (q, scales) = quantize_rows(&weight, outputs);
-        let rounded = dequantize_rows(&q, &scales);
+        let rounded = restored(&q, &scales);
         let found = QuantizedDense::new(&weight, &vec![0.0; outputs]).grad_row(&grad);
         for (i, found) in found.iter().enumerate() {
             let products: Vec<f64> =
@@ -205,6 +200,12 @@ mod tests {
             let bound = 3.0 * outputs as f64 * f64::from(f32::EPSILON) * size;
             assert!((f64::from(*found) - sum).abs() <= bound, "{i}: {found}, not {sum}");
         }
+    }
+
+    fn restored(q: &[i8], scales: &[f32]) -> Vec<f32> {
+        let mut values: Vec<f32> = q.iter().map(|&q| f32::from(q)).collect();
+        dequantize_rows(&mut values, scales);
+        values
     }
 
     /// `numpy.round([63.5, 62.5, -0.5, -127])` = [64, 62, 0, -127]: NumPy 2 rounds half to even.
@@ -221,8 +222,8 @@ mod tests {
         let values: Vec<f32> =
             (0..rows * columns).map(|i| (rng.random::<f32>() - 0.5) * 10f32.powi((i / columns) as i32 - 20)).collect();
         let (q, scales) = quantize_rows(&values, rows);
-        let restored = dequantize_rows(&q, &scales);
-        for (i, (w, v)) in values.iter().zip(&restored).enumerate() {
+        let back = restored(&q, &scales);
+        for (i, (w, v)) in values.iter().zip(&back).enumerate() {
             // Beside the half step: one rounding of scale and one of the product, each below ε|w|.
             let bound = scales[i / columns] / 2.0 + 2.0 * f32::EPSILON * w.abs();
             assert!((w - v).abs() <= bound, "{w} became {v}");
@@ -233,20 +234,20 @@ mod tests {
     fn the_largest_weight_of_a_row_comes_back_whole() {
         let (q, scales) = quantize_rows(&[0.3, -2.54, 1.0, 0.01, 0.002, -0.0127], 2);
         assert_eq!((q[1], q[5]), (-127, -127));
-        let restored = dequantize_rows(&q, &scales);
-        assert!((restored[1] + 2.54).abs() < 1e-6 && (restored[5] + 0.0127).abs() < 1e-8);
+        let back = restored(&q, &scales);
+        assert!((back[1] + 2.54).abs() < 1e-6 && (back[5] + 0.0127).abs() < 1e-8);
     }
 
     #[test]
     fn rows_of_zeros_and_of_nearly_nothing_stay_finite() {
         let (q, scales) = quantize_rows(&[0.0, 0.0, 1e-45, -1e-45], 2);
         assert_eq!(q, [0, 0, 0, 0]);
-        assert_eq!(dequantize_rows(&q, &scales), [0.0; 4]);
+        assert_eq!(restored(&q, &scales), [0.0; 4]);
     }
 
     #[test]
     fn rows_without_columns_are_empty() {
         assert_eq!(quantize_rows(&[], 3), (vec![], vec![0.0; 3]));
-        assert_eq!(dequantize_rows(&[], &[0.0; 3]), Vec::<f32>::new());
+        assert_eq!(restored(&[], &[0.0; 3]), Vec::<f32>::new());
     }
 }
