@@ -262,7 +262,16 @@ impl Classifier {
             .iter()
             .position(|known| known == class)
             .ok_or_else(|| Error::UnknownClass { name: class.into(), known: self.card.classes.join(", ") })?;
-        Ok(grad_cam(&self.network.model, &self.card.preprocess.apply(film)?, index))
+        Ok(self.heat_map(&self.card.preprocess.apply(film)?, index))
+    }
+
+    /// [`explain`](Self::explain) for a film that is preprocessed as the card says, `[channels, height, width]`, and the class
+    /// at an index.
+    ///
+    /// # Panics
+    /// When `image` is not one film, or there is no such class.
+    pub fn heat_map(&self, image: &[f32], class: usize) -> HeatMap {
+        grad_cam(&self.network.model, image, class)
     }
 
     /// The probability of each class for each of `n` films, preprocessed as the card says; calibrated where the card has a

@@ -92,6 +92,12 @@ impl LungMask {
         self.inside.iter().filter(|inside| **inside).count() as f64 / self.inside.len() as f64
     }
 
+    /// The mask in the size of a heat map, row-major `[height, width]`: the share of each pixel that is inside.
+    pub fn stretched(&self, height: usize, width: usize) -> Vec<f32> {
+        let inside: Vec<f32> = self.inside.iter().map(|inside| f32::from(u8::from(*inside))).collect();
+        resize(&inside, self.side, self.side, height, width)
+    }
+
     /// Share of the lungs of `drawn`, white where there is lung, that it covers; `None` where there is none.
     pub fn covers(&self, drawn: &Radiograph) -> Option<f64> {
         let (height, width) = (drawn.height(), drawn.width());
@@ -103,6 +109,12 @@ impl LungMask {
         }
         (lung > 0).then(|| covered as f64 / lung as f64)
     }
+}
+
+/// A mask drawn around the lungs of one film, white where there is lung, brought to the size of that film's heat map as the
+/// film was, though with its contrast as it is: `[height, width]`, the share of each pixel that is lung.
+pub fn stretched(drawn: &Radiograph, height: usize, width: usize) -> Vec<f32> {
+    resize(drawn.luma(), drawn.height(), drawn.width(), height, width)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Looks for shortcuts: what a model still does when it may not see the lungs, and what its features know of the hospital.
+//! Looks for shortcuts: what a model still does when it may not see the lungs, how much of what it looks at is
+//! lung, and what its features know of the hospital.
 //!
 //! Films are changed before anything else happens to them ([`View`]), so no step of the preprocessing lets through what was
 //! taken away. What is measured on them ends up in a model's card, [`Audit`](crate::formats::about::Audit). Running the
@@ -7,6 +8,7 @@
 //! A network that fails with the lungs masked out may still use a shortcut: it has never seen such films. One that works has
 //! shown that it needs no lungs.
 
+mod heat;
 mod lungs;
 mod probe;
 mod views;
@@ -16,7 +18,8 @@ use crate::labels::ByName;
 use crate::metrics::intervals::BOOTSTRAP_SEED;
 use crate::metrics::{Share, argmax, auroc, auroc_interval, bootstrap};
 
-pub use lungs::{LungMask, MeanLungs};
+pub use heat::{CAVEAT, Looked, heat_inside};
+pub use lungs::{LungMask, MeanLungs, stretched};
 pub use probe::{FEWEST, Logistic, Rows, probes};
 pub use views::View;
 

@@ -26,8 +26,8 @@ pub struct HeatMap {
 /// A share is to be read beside that of the mask's area, which an even map has.
 ///
 /// # Shapes
-/// `mask`: `[height, width]` as the map, the share of each pixel that is inside, in `[0, 1]`: a mask is brought to the map's
-/// size as the film was, by [`Preprocess::prepare`](crate::preprocess::Preprocess::prepare)
+/// `mask`: `[height, width]` as the map, the share of each pixel that is inside, in `[0, 1]`: a mask of the film, stretched to
+/// the size of the network's input as the film was
 ///
 /// # Panics
 /// When the mask has another number of values than the map.

@@ -94,6 +94,9 @@ pub struct Audit {
     pub views: ByName<ViewResult>,
     /// How well the source of a film can be read from the features of films of one class.
     pub probes: Vec<Probe>,
+    /// How much of its heat maps lies inside the lungs; a card of earlier times has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heat: Vec<HeatInside>,
     /// Whether the model still works with the lungs masked out, by `rule`.
     pub works_without_lungs: bool,
     /// When it is said to.
@@ -109,6 +112,32 @@ pub struct Lungs {
     pub area: f64,
     /// Mean share of the real lungs that it covers, on films with masks that it was not made from; where there are any.
     pub covers: Option<f64>,
+}
+
+/// How much of the energy of heat maps lies inside the lungs: see [`energy_inside`](crate::explain::energy_inside). Of each
+/// film the map of the class that the model names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatInside {
+    /// The class that is named; `None` over the films of all.
+    pub class: Option<String>,
+    /// Whether the lungs are those drawn around each film's own, and not the part of every film that is taken for them.
+    pub drawn: bool,
+    /// Films measured; those whose map is all zeros have no share.
+    pub films: usize,
+    /// Mean share of the energy.
+    pub share: f64,
+    /// 95 % interval of that, patients resampled where they are known; `None` for a handful of films.
+    pub share_interval: Option<[f64; 2]>,
+    /// Mean share of the area, which a map has that looks everywhere alike.
+    pub area: f64,
+}
+
+impl HeatInside {
+    /// Which maps and which lungs, for people.
+    pub fn name(&self) -> String {
+        let class = self.class.as_deref().unwrap_or("all of them");
+        if self.drawn { format!("{class}, its own lungs as drawn") } else { class.into() }
+    }
 }
 
 /// What the model reaches on films of which something was taken away.

@@ -36,6 +36,13 @@ fn write_films(data: &Path, film: impl Fn(&Path, bool, u8)) {
     fs::write(data.join("manifest.csv"), manifest).unwrap();
 }
 
+/// Writes a picture of 128 × 128 pixels, one grey in its left half and another in its right.
+fn halves(path: &Path, [left, right]: [u8; 2]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let film = GrayImage::from_fn(128, 128, |x, _| Luma([if x < 64 { left } else { right }]));
+    film.save_with_format(path, ImageFormat::Png).unwrap();
+}
+
 /// A film with two lungs of one grey in a body of another.
 fn lungs_film(path: &Path, lungs: u8, body: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -128,6 +135,55 @@ fn masks_of_ones_own_are_averaged_and_held_against_others() {
             "{stderr}"
         );
     }
+}
+
+/// The map of the bright class is the film itself, as the network has one feature map and its mean: of a film with greys of
+/// 200 and 100 in its halves two thirds of the map lie in the brighter one, but for the two pixels over which a map is
+/// interpolated. Nothing raises the other class, so its maps are zeros.
+#[test]
+fn the_share_of_the_maps_inside_the_lungs_is_that_of_the_film() {
+    let dir = tempdir().unwrap();
+    let (model, data, lungs) = (brightness_model(dir.path()), dir.path().join("films"), dir.path().join("lungs"));
+    // Fifteen of twenty are bright on the left, the last five on the right.
+    write_films(&data, |path, covid, i| {
+        let bright = if i < 35 { [200, 100] } else { [100, 200] };
+        halves(path, if covid { bright } else { bright.map(|grey| grey / 4) });
+    });
+    halves(&lungs.join("masks/left.png"), [255, 0]);
+    halves(&lungs.join("masks/right.png"), [0, 255]);
+    halves(&lungs.join("masks/all.png"), [255, 255]);
+    let manifest = "name,split,cxr_path\nleft.png,train,\nright.png,test,test/COVID-19/0.png\n\
+        all.png,test,test/COVID-19/1.png\nleft.png,test,test/Normal/1.png\nleft.png,test,train/COVID-19/2.png\n";
+    fs::write(lungs.join("manifest.csv"), manifest).unwrap();
+    let folder = lungs.to_str().unwrap();
+    let found = json_of(&audit(&model, &data, &["--lungs", folder, "--json", "-"]));
+    let heat = found["heat"].as_array().unwrap();
+    let of = |heat: &Value| (heat["class"].clone(), heat["drawn"] == true, heat["films"].as_u64().unwrap());
+    let covid = json!("COVID-19");
+    let expected = [(covid.clone(), false, 20), (Value::Null, false, 20), (covid, true, 2), (Value::Null, true, 2)];
+    assert_eq!(heat.iter().map(of).collect::<Vec<_>>(), expected);
+    let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 0.005;
+    // (15 · ⅔ + 5 · ⅓) / 20 in the left half; (⅓ + 1) / 2 in the right half of one film and the whole of another.
+    assert!(near(&heat[0]["share"], 7.0 / 12.0) && near(&heat[0]["area"], 0.5), "{}", heat[0]);
+    assert!(near(&heat[2]["share"], 2.0 / 3.0) && near(&heat[2]["area"], 0.75), "{}", heat[2]);
+    // Each film is a patient's only one: binomial, a standard deviation of ⅓ √(¾ · ¼ / 20) = 0.032.
+    let [low, high] = [0, 1].map(|end| heat[0]["share_interval"][end].as_f64().unwrap());
+    assert!((high - low - 2.0 * 1.96 * 0.032).abs() < 0.03 && low < 7.0 / 12.0 && 7.0 / 12.0 < high, "{low}–{high}");
+    assert_eq!(heat[2]["share_interval"], Value::Null, "two films");
+
+    // Of the test films by themselves the masks are found as well.
+    let alone = json_of(&audit(&model, &data.join("test"), &["--lungs", folder, "--json", "-"]));
+    assert_eq!(alone["heat"], found["heat"]);
+
+    let markdown = || text(&roentgen(["card", "--model", model.to_str().unwrap(), "--markdown"]).stdout).to_owned();
+    let row = "| COVID-19, its own lungs as drawn | 2 | 66";
+    assert!(markdown().contains(row) && markdown().contains("can show that the lungs were what decided"));
+    // A card from before maps were measured.
+    let path = model.join("model.json");
+    let mut card: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    card["audit"].as_object_mut().unwrap().remove("heat");
+    fs::write(&path, card.to_string()).unwrap();
+    assert!(markdown().contains("## Does it look at the lungs?") && !markdown().contains("heat map"));
 }
 
 #[test]

@@ -15,11 +15,11 @@ use crate::ui;
 const BATCH: usize = 32;
 
 /// What [`outputs`] found.
-pub struct Outputs<'a> {
+pub struct Outputs<'a, T = f32> {
     /// The films that could be read.
     pub films: Vec<&'a Sample>,
     /// A row for each of them.
-    pub values: Vec<f32>,
+    pub values: Vec<T>,
     /// Those that could not be read.
     pub unreadable: Vec<UnreadableFilm>,
 }
@@ -46,17 +46,30 @@ pub fn outputs<'a>(
     input: impl Fn(Radiograph) -> Result<Vec<f32>> + Sync,
     network: impl Fn(&[f32]) -> Result<Vec<f32>>,
 ) -> Result<Outputs<'a>> {
+    each(samples, what, |_, film| input(film), |inputs| network(&inputs.concat()))
+}
+
+/// As [`outputs`], for whoever wants anything else of each film.
+///
+/// # Errors
+/// Those of [`outputs`].
+pub fn each<'a, I: Send, O>(
+    samples: &'a [Sample],
+    what: &'static str,
+    input: impl Fn(&'a Sample, Radiograph) -> Result<I> + Sync,
+    network: impl Fn(Vec<I>) -> Result<Vec<O>>,
+) -> Result<Outputs<'a, O>> {
     let limits = Limits::default();
-    let input = |path: &Path| input(decode(&read_film(path, &limits)?, &limits)?);
+    let input = |sample: &'a Sample| input(sample, decode(&read_film(&sample.path, &limits)?, &limits)?);
     let bar = ui::progress(samples.len(), what);
     let (mut values, mut films, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for batch in samples.chunks(BATCH) {
-        let inputs: Vec<Result<Vec<f32>>> = batch.par_iter().map(|sample| input(&sample.path)).collect();
-        let mut images = Vec::new();
+        let inputs: Vec<Result<I>> = batch.par_iter().map(input).collect();
+        let mut readable = Vec::new();
         for (sample, input) in batch.iter().zip(inputs) {
             match input {
                 Ok(input) => {
-                    images.extend(input);
+                    readable.push(input);
                     films.push(sample);
                 }
                 Err(error) => unreadable.push(UnreadableFilm {
@@ -66,8 +79,8 @@ pub fn outputs<'a>(
                 }),
             }
         }
-        if !images.is_empty() {
-            values.extend(network(&images)?);
+        if !readable.is_empty() {
+            values.extend(network(readable)?);
         }
         bar.inc(batch.len() as u64);
     }

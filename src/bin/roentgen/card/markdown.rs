@@ -1,5 +1,6 @@
 //! A model's card as Markdown: everything model.json says, in the order in which a reader should ask.
 
+use roentgen::audit::CAVEAT;
 use roentgen::formats::about::{Ablation, Audit, DataDescription, WithinSource};
 use roentgen::formats::{MetricsEntry, ModelCard};
 use roentgen::labels::ByName;
@@ -220,7 +221,24 @@ fn audit(audit: &Audit) -> Vec<String> {
         "balanced accuracy",
         "AUROC from 8×8 pixels",
     ];
-    vec![format!("{verdict} The rule: {}", audit.rule), table(&head, rows), lungs, table(&head_of_probes, probes)]
+    let mut parts =
+        vec![format!("{verdict} The rule: {}", audit.rule), table(&head, rows), lungs, table(&head_of_probes, probes)];
+    parts.extend(heat(audit));
+    parts
+}
+
+/// How much of its heat maps lies inside the lungs.
+fn heat(audit: &Audit) -> Vec<String> {
+    if audit.heat.is_empty() {
+        return Vec::new();
+    }
+    let rows = audit.heat.iter().map(|heat| {
+        let range = heat.share_interval.map_or(String::new(), |range| format!(" ({})", ui::interval(range)));
+        let share = format!("{}{range}", ui::percent(heat.share));
+        vec![heat.name(), ui::thousands(heat.films), share, ui::percent(heat.area)]
+    });
+    let head = ["heat map of the class it names", "films", "energy inside the lungs", "if the map were even"];
+    vec![table(&head, rows), CAVEAT.into()]
 }
 
 fn ablation(lines: &[Ablation]) -> String {
