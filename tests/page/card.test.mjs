@@ -138,6 +138,10 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
       probes: [
         { class: 'Normal', sources: ['a', 'b'], fitted_on: 30, films: 40, auroc: 0.99, auroc_interval: null, balanced_accuracy: 0.9, auroc_of_pixels: 0.8 },
       ],
+      heat: [
+        { class: 'COVID-19', drawn: false, films: 1234, share: 0.71, share_interval: [0.7, 0.72], area: 0.59 },
+        { class: null, drawn: true, films: 41, share: 0.5, share_interval: null, area: 0.31 },
+      ],
       works_without_lungs: true,
       rule: 'It keeps more than half.',
     };
@@ -151,6 +155,10 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
     card.ablation = [{ measure: 'without <b>anything</b>', results: { accuracy: '90 %' } }];
   });
   assert.match(await page.locator('#audit').innerText(), /^This model still works with the lungs masked out/);
+  const heat = page.getByRole('region', { name: 'Heat maps' }).locator('tbody tr');
+  assert.match(await heat.nth(0).innerText(), /^COVID-19\s+1,234\s+71\.0\s% \(70\.0\D+72\.0\s%\)\s+59\.0\s%$/);
+  assert.match(await heat.nth(1).innerText(), /^all of them, its own lungs as drawn\s+41\s+50\.0\s%\s+31\.0\s%$/);
+  assert.match(await page.locator('#audit').innerText(), /No share inside the lungs can show that the lungs were what decided/);
   const film = await judge(page, picture('film.png'));
   assert.equal(film.error, undefined);
   assert.match(await page.locator('[part=panel]').innerText(), /still works with the lungs masked out/);

@@ -93,6 +93,19 @@ export function audited(audit: Audit): TemplateResult {
               area(probe.auroc_of_pixels),
             ]),
           )}`}
+    ${audit.heat
+      ? html`${table(
+            'Heat maps',
+            ['Heat map of the class it names', 'Films', 'Inside the lungs', 'If the map were even'],
+            audit.heat.map((heat) => [
+              `${heat.class ?? 'all of them'}${heat.drawn ? ', its own lungs as drawn' : ''}`,
+              count(heat.films),
+              withRange(percent(heat.share), heat.share_interval, interval),
+              percent(heat.area),
+            ]),
+          )}
+          <p>No share inside the lungs can show that the lungs were what decided.</p>`
+      : nothing}
     <p class="quiet">
       ${audit.data}. The lungs were taken to lie where ${audit.lungs.made_from} says: ${percent(audit.lungs.area)} of a
       film${audit.lungs.covers === null ? '' : `, ${percent(audit.lungs.covers)} of the lungs of other films`}.

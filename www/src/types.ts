@@ -102,6 +102,17 @@ export interface Audit {
     balanced_accuracy: number;
     auroc_of_pixels: number;
   }[];
+  /** How much of its heat maps lies inside the lungs: of each class that it names, `null` standing for all. */
+  heat?: {
+    class: string | null;
+    /** Whether the lungs are each film's own, as drawn. */
+    drawn: boolean;
+    films: number;
+    share: number;
+    share_interval: Interval | null;
+    /** What an even map has. */
+    area: number;
+  }[];
   works_without_lungs: boolean;
   rule: string;
 }
