@@ -60,7 +60,8 @@ train runs/four-findings-3 runs/four-findings-12/weights.safetensors --epochs 2 
 "$roentgen" evaluate --model "$small" --data "$data/test" --only 'COVID-19/*' --only 'Normal/rad_*' \
   --json runs/four-findings/adults.json
 "$roentgen" refusal measure --model "$small" --data "$data/test" --note "test films"
-"$roentgen" audit --model "$small" --data "$data"
+# With lungs drawn on test films its heat maps are held against these as well: give a folder of masks.
+"$roentgen" audit --model "$small" --data "$data" ${LUNGS:+--lungs "$LUNGS"}
 "$roentgen" card --model "$small" --describe scripts/four_findings.json --films "$data" \
   --evaluation "All four classes, from collections seen in training=runs/four-findings/all.json" \
   --evaluation "COVID-19 and Normal, adults and children, from collections seen in training=runs/four-findings/covid.json" \
