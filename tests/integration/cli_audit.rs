@@ -36,10 +36,10 @@ fn write_films(data: &Path, film: impl Fn(&Path, bool, u8)) {
     fs::write(data.join("manifest.csv"), manifest).unwrap();
 }
 
-/// Writes a picture of 128 × 128 pixels, one grey in its left half and another in its right.
-fn halves(path: &Path, [left, right]: [u8; 2]) {
+/// Writes a square picture, one grey in its left half and another in its right.
+fn halves(path: &Path, side: u32, [left, right]: [u8; 2]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let film = GrayImage::from_fn(128, 128, |x, _| Luma([if x < 64 { left } else { right }]));
+    let film = GrayImage::from_fn(side, side, |x, _| Luma([if x < side / 2 { left } else { right }]));
     film.save_with_format(path, ImageFormat::Png).unwrap();
 }
 
@@ -147,11 +147,12 @@ fn the_share_of_the_maps_inside_the_lungs_is_that_of_the_film() {
     // Fifteen of twenty are bright on the left, the last five on the right.
     write_films(&data, |path, covid, i| {
         let bright = if i < 35 { [200, 100] } else { [100, 200] };
-        halves(path, if covid { bright } else { bright.map(|grey| grey / 4) });
+        halves(path, 128, if covid { bright } else { bright.map(|grey| grey / 4) });
     });
-    halves(&lungs.join("masks/left.png"), [255, 0]);
-    halves(&lungs.join("masks/right.png"), [0, 255]);
-    halves(&lungs.join("masks/all.png"), [255, 255]);
+    // As wide as their mean, so that resampling leaves no lung beside the edge.
+    halves(&lungs.join("masks/left.png"), 64, [255, 0]);
+    halves(&lungs.join("masks/right.png"), 64, [0, 255]);
+    halves(&lungs.join("masks/all.png"), 64, [255, 255]);
     let manifest = "name,split,cxr_path\nleft.png,train,\nright.png,test,test/COVID-19/0.png\n\
         all.png,test,test/COVID-19/1.png\nleft.png,test,test/Normal/1.png\nleft.png,test,train/COVID-19/2.png\n";
     fs::write(lungs.join("manifest.csv"), manifest).unwrap();
