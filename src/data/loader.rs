@@ -98,7 +98,7 @@ pub struct Loader {
     preprocess: Preprocess,
     config: LoaderConfig,
     /// Films of the set that the lists are of.
-    films: usize,
+    of: usize,
     /// Films that take turns, each list in shuffled passes of its own: one list for all, or `[class][source]`.
     lists: Vec<Vec<Vec<usize>>>,
     /// In what order the lists of the first and only class take turns, where that is not one after the other.
@@ -140,7 +140,7 @@ impl Loader {
             Balance::SquareRoot => turns(&lists[0].iter().map(|list| (list.len() as f64).sqrt()).collect::<Vec<_>>()),
             _ => Vec::new(),
         };
-        Ok(Self { preprocess: preprocess.clone(), config, films: dataset.len(), lists, turns })
+        Ok(Self { preprocess: preprocess.clone(), config, of: dataset.len(), lists, turns })
     }
 
     /// The batch of one step, counted from 0: the same for the same seed, on any number of threads.
@@ -148,11 +148,8 @@ impl Loader {
     /// # Panics
     /// When `dataset` has not as many films as the one that the batches are of.
     pub fn batch(&self, dataset: &Dataset, step: u64) -> Batch {
-        assert_eq!(dataset.len(), self.films);
-        let first = step * self.config.batch_size as u64;
-        let mut passes = BTreeMap::new();
-        let films: Vec<usize> =
-            (first..first + self.config.batch_size as u64).map(|draw| self.film(draw, &mut passes)).collect();
+        assert_eq!(dataset.len(), self.of);
+        let (films, first) = (self.films(step), step * self.config.batch_size as u64);
         let Preprocess { height, width, .. } = self.preprocess;
         let augment = &self.config.augment;
         Batch::assemble(dataset, &self.preprocess, &films, |position, grey| {
@@ -164,6 +161,13 @@ impl Loader {
             augment.apply(&grey, height, width, &mut rng, &mut out);
             out
         })
+    }
+
+    /// The numbers of the films that are in the batch of one step, in its order.
+    pub fn films(&self, step: u64) -> Vec<usize> {
+        let first = step * self.config.batch_size as u64;
+        let mut passes = BTreeMap::new();
+        (first..first + self.config.batch_size as u64).map(|draw| self.film(draw, &mut passes)).collect()
     }
 
     /// Which film is drawn as number `draw`. `passes` keeps the shuffled lists of one batch from draw to draw.

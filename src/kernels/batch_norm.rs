@@ -231,16 +231,17 @@ impl Kernel for Normalise<'_> {
     }
 }
 
-/// Gradients for gamma, beta and the input, given `grad` of the output before the clamp, where mean and variance are the
-/// batch's own; what the slices held is replaced.
+/// Gradients for gamma, beta and the input, given `grad` of the output before the clamp; what the slices held is replaced.
 ///
-/// With `x̂ = (x - mean) / √(variance + ε)` over `m` values a channel: `∂beta = Σ g`, `∂gamma = Σ g x̂` and
-/// `∂x = gamma / √(variance + ε) · (g - ∂beta / m - x̂ ∂gamma / m)`.
+/// With `x̂ = (x - mean) / √(variance + ε)` over `m` values a channel: `∂beta = Σ g`, `∂gamma = Σ g x̂`, and
+/// `∂x = gamma / √(variance + ε) · (g - ∂beta / m - x̂ ∂gamma / m)` where mean and variance are the batch's `own`, which
+/// move with `x`; `gamma / √(variance + ε) · g` where they are numbers like others.
 ///
 /// # Panics
 /// When the slices do not hold the same number of whole pixels, or there are none.
 pub fn batch_norm_grad(
     norm: &BatchNorm<'_>,
+    own: bool,
     (input, grad): (&[f32], &[f32]),
     (grad_gamma, grad_beta): (&mut [f32], &mut [f32]),
     grad_input: &mut [f32],
@@ -267,7 +268,9 @@ pub fn batch_norm_grad(
     for (c, inverse) in norm.inverse_deviations().enumerate() {
         let (beta, gamma) = (total(0, c), total(1, c) * inverse);
         (grad_beta[c], grad_gamma[c]) = (beta as f32, gamma as f32);
-        (offset[c], slope[c]) = ((beta / count) as f32, (gamma * inverse / count) as f32);
+        if own {
+            (offset[c], slope[c]) = ((beta / count) as f32, (gamma * inverse / count) as f32);
+        }
     }
     let scale = norm.scales();
     let from = input.par_chunks(len).zip(grad.par_chunks(len));
@@ -386,7 +389,7 @@ mod tests {
         ];
         assert_within(&y, &expected, 1e-5, "output");
         let (mut dgamma, mut dbeta, mut dx) = ([f32::NAN; 2], [f32::NAN; 2], [f32::NAN; 12]);
-        batch_norm_grad(&norm, (&x, &dy), (&mut dgamma, &mut dbeta), &mut dx);
+        batch_norm_grad(&norm, true, (&x, &dy), (&mut dgamma, &mut dbeta), &mut dx);
         assert_within(&dgamma, &[-1.7496312, -5.4804692], 1e-5, "gamma");
         assert_within(&dbeta, &[-1.0, 1.0], 1e-6, "beta");
         let expected = [
@@ -435,17 +438,25 @@ mod tests {
         let (pixels, channels) = (9, 3);
         let all = [values(pixels * channels, 1), values(channels, 2), values(channels, 3)];
         let dy = values(pixels * channels, 4);
+        for own in [true, false] {
+            agrees_with_finite_differences(channels, &all, &dy, own);
+        }
+    }
+
+    /// Where the statistics are not the batch's `own` they stay those of the values in the middle.
+    fn agrees_with_finite_differences(channels: usize, all: &[Vec<f32>; 3], dy: &[f32], own: bool) {
+        let fixed = Statistics::of(channels, &all[0]);
         let loss = |[x, gamma, beta]: &[Vec<f32>; 3]| {
-            let Statistics { mean, variance, .. } = &Statistics::of(channels, x);
+            let Statistics { mean, variance, .. } = &if own { Statistics::of(channels, x) } else { fixed.clone() };
             let mut y = vec![f32::NAN; x.len()];
             batch_norm(&BatchNorm { gamma, beta, mean, variance, epsilon: EPSILON }, x, Clamp::NONE, &mut y);
-            y.iter().zip(&dy).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+            y.iter().zip(dy).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
         };
         let mut grads = all.clone().map(|values| vec![f32::NAN; values.len()]);
         let [dx, dgamma, dbeta] = &mut grads;
         let Statistics { mean, variance, .. } = &Statistics::of(channels, &all[0]);
         let norm = BatchNorm { gamma: &all[1], beta: &all[2], mean, variance, epsilon: EPSILON };
-        batch_norm_grad(&norm, (&all[0], &dy), (dgamma, dbeta), dx);
+        batch_norm_grad(&norm, own, (&all[0], dy), (dgamma, dbeta), dx);
         const STEP: f32 = 1.0 / 64.0;
         for which in 0..3 {
             for i in 0..all[which].len() {
@@ -456,7 +467,7 @@ mod tests {
                 };
                 let numeric = (shifted(STEP) - shifted(-STEP)) / f64::from(2.0 * STEP);
                 let analytic = f64::from(grads[which][i]);
-                assert!((numeric - analytic).abs() < 2e-3, "{which}, {i}: {analytic} against {numeric}");
+                assert!((numeric - analytic).abs() < 2e-3, "{which}, {i}, own {own}: {analytic} against {numeric}");
             }
         }
     }
@@ -489,7 +500,7 @@ mod tests {
                 let Statistics { mean, variance, .. } = &statistics;
                 let norm = BatchNorm { gamma: &gamma, beta: &beta, mean, variance, epsilon: EPSILON };
                 let [mut dgamma, mut dbeta, mut dx] = [40, 40, x.len()].map(|len| vec![f32::NAN; len]);
-                batch_norm_grad(&norm, (&x, &dy), (&mut dgamma, &mut dbeta), &mut dx);
+                batch_norm_grad(&norm, true, (&x, &dy), (&mut dgamma, &mut dbeta), &mut dx);
                 (statistics, dgamma, dbeta, dx)
             })
         };

@@ -16,7 +16,7 @@ mod training;
 mod weights;
 
 pub use dropout::Dropout;
-pub use folded::folded;
+pub use folded::{folded, unfolded};
 pub use frozen::{Frozen, Precision};
 pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 #[cfg(feature = "cli")]

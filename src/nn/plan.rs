@@ -172,6 +172,16 @@ impl Plan {
         })
     }
 
+    /// The first of the steps that the last layer takes, its dropout among them, and the place of what they read.
+    pub fn head(&self) -> (usize, usize) {
+        let last = self.steps.len() - 1;
+        let first = match self.steps[..last].last() {
+            Some(step) if step.action == Action::Dropout => last - 1,
+            _ => last,
+        };
+        (first, self.steps[first].input)
+    }
+
     fn push(&mut self, action: Action, input: usize, output: usize, graph: &Graph) -> usize {
         self.steps.push(Step { action, input, output });
         self.lens[output] = graph.shape(Value(output)).iter().product();

@@ -4,6 +4,7 @@
 //! whole, see [`dense::backward`].
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::dropout::Dropout;
 use super::graph::Graph;
@@ -31,6 +32,10 @@ pub struct Training {
     parameters: Vec<Parameter>,
     /// Which of them stay as they are, one for each of `specs`.
     frozen: Vec<bool>,
+    /// Whether normalisations keep to their running statistics in training too.
+    held: bool,
+    /// Whether the last pass forward was one of training.
+    training: bool,
     /// Channels and pixels of an image.
     image: [usize; 2],
     /// Images of the last pass forward.
@@ -76,6 +81,8 @@ impl Training {
             specs: graph.parameters().to_vec(),
             frozen: vec![false; graph.parameters().len()],
             parameters: values.into_iter().map(|values| Parameter::new(values, 0)).collect(),
+            held: false,
+            training: false,
             image: [channels, height * width],
             n: 0,
             values: buffers.clone(),
@@ -90,18 +97,73 @@ impl Training {
         self.frozen = self.specs.iter().map(stays).collect();
     }
 
+    /// Lets every normalisation keep to its running statistics in training too; its factor and offset learn all the same.
+    pub fn hold_statistics(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether the normalisation whose gamma is at `at` went by the statistics of the batch in the last pass forward.
+    fn by_batch(&self, at: usize) -> bool {
+        self.training && !self.held && !self.frozen[at]
+    }
+
     /// Logits `[n, k]` of `n` images `[n, c, h, w]`; `dropout` is given while training only.
     ///
     /// # Panics
     /// When `images` does not hold `n` images.
-    pub fn forward(&mut self, n: usize, images: &[f32], mut dropout: Option<&mut Dropout>) -> &[f32] {
+    pub fn forward(&mut self, n: usize, images: &[f32], dropout: Option<&mut Dropout>) -> &[f32] {
+        self.begin(n, images);
+        self.run(0..self.plan.steps.len(), dropout);
+        &self.values[self.last()]
+    }
+
+    /// What the last layer, a dense one, reads of `n` images `[n, c, h, w]` in use: `[n, f]`, before anything is dropped.
+    ///
+    /// # Panics
+    /// When `images` does not hold `n` images.
+    pub fn features(&mut self, n: usize, images: &[f32]) -> &[f32] {
+        self.begin(n, images);
+        let (first, place) = self.plan.head();
+        self.run(0..first, None);
+        &self.values[place]
+    }
+
+    /// Floats that the last layer reads of one image.
+    pub fn feature_len(&self) -> usize {
+        self.plan.lens[self.plan.head().1]
+    }
+
+    /// The logits that [`forward`](Self::forward) gives of images whose [`features`](Self::features) `[n, f]` these are, from
+    /// the last layer alone. Going [back](Self::backward) from them is for networks in which only that layer learns: what the
+    /// others hold is of other images.
+    ///
+    /// # Panics
+    /// When `features` are not those of `n` images.
+    pub fn forward_features(&mut self, n: usize, features: &[f32], dropout: Option<&mut Dropout>) -> &[f32] {
+        let (first, place) = self.plan.head();
+        assert_eq!(features.len(), n * self.plan.lens[place]);
+        self.n = n;
+        self.values[place].clear();
+        self.values[place].extend_from_slice(features);
+        self.run(first..self.plan.steps.len(), dropout);
+        &self.values[self.last()]
+    }
+
+    fn begin(&mut self, n: usize, images: &[f32]) {
         assert_eq!(images.len(), n * self.plan.lens[0]);
         self.n = n;
         self.values[0].resize(images.len(), 0.0);
         transpose(images, self.image, &mut self.values[0]);
-        for step in &self.plan.steps {
+    }
+
+    fn run(&mut self, steps: Range<usize>, mut dropout: Option<&mut Dropout>) {
+        let n = self.n;
+        self.training = dropout.is_some();
+        for i in steps {
+            let step = self.plan.steps[i];
             let mut out = std::mem::take(&mut self.values[step.output]);
             out.resize(n * self.plan.lens[step.output], 0.0);
+            let by_batch = matches!(step.action, Action::Norm { at, .. } if self.by_batch(at));
             let (input, marks) = (&self.values[step.input], &mut self.marks[step.output]);
             let parameters = &mut self.parameters;
             match step.action {
@@ -121,7 +183,7 @@ impl Training {
                     depthwise(&windows.with_batch(n), input, &parameters[at].values, &bias, clamp, &mut out);
                 }
                 Action::Norm { channels, epsilon, clamp, at } => {
-                    if dropout.is_some() && !self.frozen[at] {
+                    if by_batch {
                         let batch = Statistics::of(channels, input);
                         let [mean, variance] = pair(parameters, at + 2);
                         batch.update(MOMENTUM, &mut mean.values, &mut variance.values);
@@ -156,7 +218,6 @@ impl Training {
             }
             self.values[step.output] = out;
         }
-        &self.values[self.last()]
     }
 
     /// Goes back from `grad`, the gradient for the logits of the last [`forward`](Self::forward); `rule` says what becomes
@@ -223,6 +284,7 @@ impl Training {
     fn back(&mut self, step: Step, rules: &[Update], grad: &mut [f32], grad_input: Option<&mut Vec<f32>>) {
         let (input, output, marks) = (&self.values[step.input], &self.values[step.output], &self.marks[step.output]);
         let grad_input = grad_input.map(Vec::as_mut_slice);
+        let by_batch = matches!(step.action, Action::Norm { at, .. } if self.by_batch(at));
         let parameters = &mut self.parameters;
         match step.action {
             Action::Conv2d { geometry, follow, pooled, clamp, at, .. } => {
@@ -254,7 +316,7 @@ impl Training {
                 let (mut grad_gamma, mut grad_beta) = (vec![0.0; channels], vec![0.0; channels]);
                 let grad_input = grad_input.expect("a convolution lies before every normalisation");
                 let norm = norm(parameters, at, marks, epsilon);
-                batch_norm_grad(&norm, (input, grad), (&mut grad_gamma, &mut grad_beta), grad_input);
+                batch_norm_grad(&norm, by_batch, (input, grad), (&mut grad_gamma, &mut grad_beta), grad_input);
                 deliver(parameters, rules, Follow::Bias, at, [&grad_gamma, &grad_beta]);
             }
             Action::Dense { inputs, outputs, clamp, at } => {

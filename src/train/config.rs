@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{OptimizerConfig, Schedule};
 use crate::data::{Balance, Either};
 use crate::error::{Error, Result};
+use crate::formats::ModelCard;
 use crate::models::Architecture;
 use crate::nn::Graph;
 use crate::preprocess::{Augment, Preprocess};
@@ -46,6 +47,12 @@ pub struct TrainConfig {
     /// Which layers stay as they start.
     #[serde(default)]
     pub freeze: Freeze,
+    /// What normalisations go by while training.
+    #[serde(default)]
+    pub norms: Norms,
+    /// The model whose weights the run starts from; those that the seed draws where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
     /// Folders of films that have one of several classes, nobody knows which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub either: Vec<Either>,
@@ -64,6 +71,36 @@ pub enum Freeze {
     Backbone,
     /// All parameters whose name begins with one of these parts, such as `conv_stem` or `blocks.0`, stay.
     Layers(Vec<String>),
+}
+
+/// What normalisations that learn go by while training. In use it is their running statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norms {
+    /// The mean and variance of the batch, which move the running ones.
+    #[default]
+    Batch,
+    /// Their running statistics, which stay: the network is the same function in training as in use, for batches of any size.
+    Running,
+}
+
+/// A model that a run starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its id.
+    pub model: String,
+    /// SHA-256 of its weights file as stored.
+    pub sha256: String,
+    /// Its classes: a run for others starts with a last layer of its own.
+    pub classes: Vec<String>,
+}
+
+impl Start {
+    /// The model that `card` describes.
+    pub fn of(card: &ModelCard) -> Self {
+        let (model, sha256) = (card.id.clone(), card.weights.sha256.clone());
+        Self { model, sha256, classes: card.classes.clone() }
+    }
 }
 
 impl Freeze {
@@ -98,8 +135,33 @@ impl TrainConfig {
             label_smoothing: 0.0,
             mixup: 0.0,
             freeze: Freeze::default(),
+            norms: Norms::default(),
+            start: None,
             either: Vec::new(),
             seed: 0,
+        }
+    }
+
+    /// The settings to go on with from the model of `card`: its preprocessing, its normalisations as they are, and
+    /// [`learning`](Self::learning) what `freeze` leaves.
+    ///
+    /// Normalisations keep their statistics since a model that was made small has those of its films no more, see
+    /// [`unfolded`](crate::nn::unfolded), and a batch of a few films makes bad ones.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::of`].
+    pub fn transfer(card: &ModelCard, classes: Vec<String>, freeze: Freeze) -> Result<Self> {
+        let recipe = Self::recipe(Architecture::of(card)?, classes).learning(freeze);
+        let preprocess = card.preprocess.clone();
+        Ok(Self { preprocess, norms: Norms::Running, start: Some(Start::of(card)), ..recipe })
+    }
+
+    /// The same but for what learns, and epochs, steps, batch and learning rate that suit that. A last layer alone takes
+    /// larger steps, and many more of them for the same time, see [`keeps_features`](Self::keeps_features).
+    pub fn learning(self, freeze: Freeze) -> Self {
+        match freeze {
+            Freeze::Backbone => Self { freeze, steps_per_epoch: 50, batch_size: 32, learning_rate: 1e-3, ..self },
+            _ => Self { freeze, ..self },
         }
     }
 

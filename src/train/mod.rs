@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod config;
+mod features;
 mod history;
 mod initial;
 mod loss;
@@ -15,7 +16,7 @@ mod schedule;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::{Freeze, TrainConfig};
+pub use config::{Freeze, Norms, Start, TrainConfig};
 pub use history::{EpochRecord, History, Phase, Running};
 pub use initial::initial_weights;
 pub use loss::{categorical_cross_entropy, share_among, smooth_labels};

@@ -8,6 +8,7 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::write_tensors;
+use super::features::Features;
 use super::{Checkpoint, EpochRecord, History, Running, Schedule, StepReport, TrainConfig, Trainer};
 use crate::data::{Dataset, Loader, LoaderConfig, Sample};
 use crate::error::{Error, Result};
@@ -25,6 +26,9 @@ pub struct Run {
     learning_rate: f32,
     /// Sums of a validation under way, and how many films it has seen.
     validation: (Running, usize),
+    /// Those of the films to train on and of the others, where [`TrainConfig::keeps_features`]. They are computed again by a
+    /// run that goes on, to the same bits.
+    features: Option<[Features; 2]>,
 }
 
 impl Run {
@@ -46,8 +50,12 @@ impl Run {
     }
 
     fn with(trainer: Trainer, config: TrainConfig, data: String) -> Self {
-        let state = Checkpoint { config, step: 0, history: History::default(), data };
-        Self { trainer, state, learning_rate: 0.0, validation: Default::default() }
+        Self::at(trainer, Checkpoint { config, step: 0, history: History::default(), data })
+    }
+
+    fn at(trainer: Trainer, state: Checkpoint) -> Self {
+        let features = state.config.keeps_features().then(Default::default);
+        Self { trainer, state, learning_rate: 0.0, validation: Default::default(), features }
     }
 
     /// The run whose checkpoint is read from `checkpoint`, to be continued with `config`, which may ask for another number of epochs
@@ -68,8 +76,7 @@ impl Run {
                 "was made with other settings; give those of the run, which model.json holds as training.config",
             );
         }
-        let state = Checkpoint { config, ..state };
-        Ok(Self { trainer, state, learning_rate: 0.0, validation: Default::default() })
+        Ok(Self::at(trainer, Checkpoint { config, ..state }))
     }
 
     /// The settings.
@@ -117,7 +124,15 @@ impl Run {
     /// # Errors
     /// Those of [`Trainer::step`].
     pub fn step(&mut self, loader: &Loader, train: &Dataset) -> Result<StepReport> {
-        let report = self.trainer.step(loader.batch(train, self.trainer.steps()))?;
+        let step = self.trainer.steps();
+        let report = match &mut self.features {
+            Some([features, _]) => {
+                let films = loader.films(step).into_iter();
+                let batch = features.batch(&mut self.trainer, train, &self.state.config.preprocess, films)?;
+                self.trainer.step_on_features(batch)?
+            }
+            None => self.trainer.step(loader.batch(train, step))?,
+        };
         self.learning_rate = report.learning_rate;
         self.state.history.running.add(&report);
         Ok(report)
@@ -129,9 +144,21 @@ impl Run {
     /// Those of [`Trainer::evaluate`].
     pub fn validate_some(&mut self, validation: &Dataset) -> Result<Option<EpochRecord>> {
         let (sums, seen) = &mut self.validation;
-        if let Some(batch) = validation.batch_from(&self.state.config.preprocess, *seen, VALIDATION_BATCH) {
-            *seen += batch.n;
-            sums.add(&self.trainer.evaluate(batch)?);
+        let preprocess = &self.state.config.preprocess;
+        let films = *seen..validation.len().min(*seen + VALIDATION_BATCH);
+        if !films.is_empty() {
+            *seen = films.end;
+            let report = match &mut self.features {
+                Some([_, features]) => {
+                    let batch = features.batch(&mut self.trainer, validation, preprocess, films)?;
+                    self.trainer.evaluate_features(batch)?
+                }
+                None => {
+                    let batch = validation.batch_from(preprocess, films.start, films.len()).expect("films of the set");
+                    self.trainer.evaluate(batch)?
+                }
+            };
+            sums.add(&report);
             if *seen < validation.len() {
                 return Ok(None);
             }

@@ -1,6 +1,6 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
-use super::{Mixup, TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
+use super::{Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
@@ -13,6 +13,14 @@ pub struct Trainer {
     pub(super) network: Training,
     input: usize,
     pub(super) step: u64,
+}
+
+/// What a batch holds of its films.
+#[derive(Clone, Copy)]
+enum Given {
+    Images,
+    /// What the last layer reads of them.
+    Features,
 }
 
 /// What one step did.
@@ -65,6 +73,9 @@ impl Trainer {
     /// Trains a network of the caller's own, described by `graph`.
     pub fn with_network(config: TrainConfig, graph: &Graph, mut network: Training) -> Self {
         network.freeze(|spec| config.freeze.holds(graph, &spec.name));
+        if config.norms == Norms::Running {
+            network.hold_statistics();
+        }
         Self { config, network, input: graph.input().iter().product(), step: 0 }
     }
 
@@ -88,7 +99,7 @@ impl Trainer {
     /// # Errors
     /// As for [`step`](Self::step).
     pub fn gradients(&mut self, batch: Batch) -> Result<Weights> {
-        let (_, gradient) = self.loss(batch, true)?;
+        let (_, gradient) = self.loss(Given::Images, batch, true)?;
         Ok(self.network.gradients(&gradient))
     }
 
@@ -98,7 +109,19 @@ impl Trainer {
     /// [`Error::Diverged`] when the loss is no longer a number; the weights are then as before the step.
     /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
     pub fn step(&mut self, batch: Batch) -> Result<StepReport> {
-        let (report, gradient) = self.loss(batch, true)?;
+        self.step_on(Given::Images, batch)
+    }
+
+    /// One optimiser step on a batch of [`features`](Self::features): the step on its images, from the last layer alone.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub fn step_on_features(&mut self, batch: Batch) -> Result<StepReport> {
+        self.step_on(Given::Features, batch)
+    }
+
+    fn step_on(&mut self, given: Given, batch: Batch) -> Result<StepReport> {
+        let (report, gradient) = self.loss(given, batch, true)?;
         if !report.loss.is_finite() {
             return Err(Error::Diverged { step: self.step, loss: report.loss });
         }
@@ -116,15 +139,48 @@ impl Trainer {
     /// # Errors
     /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
     pub fn evaluate(&mut self, batch: Batch) -> Result<StepReport> {
-        Ok(self.loss(batch, false)?.0)
+        Ok(self.loss(Given::Images, batch, false)?.0)
+    }
+
+    /// What [`evaluate`](Self::evaluate) gives of the images, from a batch of their [`features`](Self::features).
+    ///
+    /// # Errors
+    /// As for [`evaluate`](Self::evaluate).
+    pub fn evaluate_features(&mut self, batch: Batch) -> Result<StepReport> {
+        Ok(self.loss(Given::Features, batch, false)?.0)
+    }
+
+    /// The batch with what the last layer reads of its images in their place, `[n, f]`.
+    ///
+    /// One image at a time: it has the same features, to the last bit, in whichever batch it is, and they take no more memory
+    /// than one image does.
+    ///
+    /// # Errors
+    /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
+    ///
+    /// # Panics
+    /// When more than the last layer learns: the features would be others after each step.
+    pub fn features(&mut self, batch: Batch) -> Result<Batch> {
+        assert_eq!(self.config.freeze, Freeze::Backbone);
+        self.check(Given::Images, &batch)?;
+        let images = batch.images.chunks_exact(self.input);
+        let features: Vec<f32> = images.flat_map(|image| self.network.features(1, image).to_vec()).collect();
+        Ok(Batch { images: features, channels: self.network.feature_len(), height: 1, width: 1, ..batch })
+    }
+
+    fn check(&self, given: Given, batch: &Batch) -> Result<()> {
+        let len = match given {
+            Given::Images => self.input,
+            Given::Features => self.network.feature_len(),
+        };
+        let (expected, found) = (batch.n * len, batch.images.len());
+        if expected == found { Ok(()) } else { Err(Error::BufferLength { expected, found }) }
     }
 
     /// Goes forward: what there is to report, and the gradient for the logits.
-    fn loss(&mut self, mut batch: Batch, training: bool) -> Result<(StepReport, Vec<f32>)> {
+    fn loss(&mut self, given: Given, mut batch: Batch, training: bool) -> Result<(StepReport, Vec<f32>)> {
+        self.check(given, &batch)?;
         let (n, classes) = (batch.n, batch.classes);
-        if batch.images.len() != n * self.input {
-            return Err(Error::BufferLength { expected: n * self.input, found: batch.images.len() });
-        }
         let mixed = training && self.config.mixup > 0.0;
         let mixup = mixed.then(|| Mixup::draw(self.config.mixup, n, self.config.seed, self.step));
         if let Some(mixup) = &mixup {
@@ -132,7 +188,11 @@ impl Trainer {
             mixup.blend(&mut batch.images, &partners);
         }
         let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
-        let logits = self.network.forward(n, &batch.images, training.then_some(&mut dropout));
+        let dropout = training.then_some(&mut dropout);
+        let logits = match given {
+            Given::Images => self.network.forward(n, &batch.images, dropout),
+            Given::Features => self.network.forward_features(n, &batch.images, dropout),
+        };
         let rows = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
         let correct = rows.filter(|(logits, allowed)| allowed[argmax(logits)] > 0.0).count();
         let partners = mixup.as_ref().map(|mixup| mixup.partners(&batch.targets));

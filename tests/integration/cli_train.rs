@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use image::{GrayImage, Luma};
-use roentgen::formats::ModelCard;
+use roentgen::formats::folder::read_model_folder;
+use roentgen::formats::{ModelCard, read_weights};
 use roentgen::train::{EpochRecord, History};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -289,4 +290,58 @@ fn folders_that_are_no_data_set_are_refused_in_one_line() {
         assert!(last.starts_with("error: ") && last.contains(named), "{data}: {message}");
         assert_eq!(message.matches("error: ").count(), 1, "{data}: {message}");
     }
+}
+
+/// A model that is shipped: normalisations folded, eight bits a weight, packed.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/www/models/four-findings");
+
+/// The defaults that a last layer has, on 2 × 20 films.
+#[test]
+fn a_last_layer_learns_from_what_a_shipped_model_makes_of_the_films() {
+    let dir = data_set();
+    let arguments = format!("--data films --init {SHIPPED} --freeze backbone --seed 3");
+    let output = succeed(&dir, &format!("{arguments} --out head"));
+    let messages = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(messages.contains("starting anew: classifier.weight, classifier.bias"), "{messages}");
+
+    let out = dir.path().join("head");
+    let (card, safetensors) = read_model_folder(&out).expect("a model folder");
+    let (start, file) = read_model_folder(Path::new(SHIPPED)).expect("the shipped model");
+    assert_eq!((&card.architecture, &card.preprocess), (&start.architecture, &start.preprocess));
+    let config = &card.training.expect("how it was trained")["config"];
+    let expected =
+        serde_json::json!({ "model": "four-findings", "sha256": start.weights.sha256, "classes": start.classes });
+    assert_eq!((&config["start"], &config["freeze"]), (&expected, &serde_json::json!("backbone")));
+    let [head, start] = [safetensors, file].map(|bytes| read_weights(&bytes).expect("weights").0);
+    for (name, tensor) in head.iter().filter(|(name, _)| !name.contains("bn") && !name.starts_with("classifier")) {
+        assert!(*tensor == start[name], "{name} has changed");
+    }
+    let history: History = serde_json::from_slice(&fs::read(out.join("history.json")).expect("a file")).expect("JSON");
+    let best = history.best().expect("an epoch").validation.accuracy;
+    assert!(best >= 0.9, "validation accuracy {best}; the classes differ at a glance");
+
+    // Broken off after an epoch and gone on with, it is the same model.
+    succeed(&dir, &format!("{arguments} --out parts --epochs 1"));
+    succeed(&dir, &format!("{arguments} --out parts --resume"));
+    let weights = |name: &str| fs::read(dir.path().join(name).join("checkpoint.safetensors")).expect("a checkpoint");
+    assert!(weights("head") == weights("parts"), "a run that goes on ends elsewhere");
+
+    let evaluate = ["evaluate", "--model", "head", "--data", "films/val", "--json", "-"];
+    let evaluated =
+        Command::new(env!("CARGO_BIN_EXE_roentgen")).current_dir(&dir).args(evaluate).output().expect("starts");
+    assert!(evaluated.status.success(), "{}", String::from_utf8_lossy(&evaluated.stderr));
+    let evaluation: serde_json::Value = serde_json::from_slice(&evaluated.stdout).expect("JSON");
+    // Films are bytes in training, and unrounded here.
+    assert!((evaluation["accuracy"].as_f64().expect("a number") - best).abs() < 0.051, "{best}, then {evaluation}");
+}
+
+#[test]
+fn all_layers_go_on_from_a_shipped_model_and_what_cannot_go_well_is_refused() {
+    let dir = data_set();
+    let start = format!("--data films --init {SHIPPED} --epochs 1 --steps-per-epoch 2 --batch-size 2");
+    succeed(&dir, &format!("{start} --out all"));
+    let refused = refusal(&dir, &format!("{start} --out other --norms batch"));
+    assert!(refused.contains("norms") && refused.contains("take `running`"), "{refused}");
+    let refused = refusal(&dir, &format!("{start} --out other --arch scratch-cnn"));
+    assert!(refused.contains("efficientnet-lite0-slim"), "{refused}");
 }

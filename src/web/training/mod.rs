@@ -190,7 +190,7 @@ impl TrainingRun {
                 (None, Some(file)) => {
                     let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
                     let given = weights_of(file)?;
-                    let (weights, _) = initial_weights(&graph, given, config.seed)?;
+                    let (weights, _) = initial_weights(&graph, given, &config)?;
                     Run::from_weights(config, weights, data)?
                 }
                 (None, None) => Run::new(config, data)?,

@@ -4,21 +4,23 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use roentgen::data::{Balance, Either};
-use roentgen::error::Result;
+use roentgen::error::{Error, Result};
+use roentgen::formats::ModelCard;
 use roentgen::models::Architecture;
 use roentgen::preprocess::{Augment, Contrast, Preprocess};
-use roentgen::train::{Freeze, OptimizerConfig, Schedule, TrainConfig};
+use roentgen::train::{Freeze, Norms, OptimizerConfig, Schedule, TrainConfig};
 
 /// Trains a network on folders of X-rays and writes a model folder.
 ///
-/// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4. The epoch with the
-/// best validation accuracy is kept. `--out` gets model.json, weights.safetensors, history.json, history.svg and
+/// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4; with
+/// `--freeze backbone` 10 epochs of 50 steps of 32 images with learning rate 1e-3, for which each film goes through the
+/// frozen layers once. The epoch with the best validation accuracy is kept. `--out` gets model.json, weights.safetensors, history.json, history.svg and
 /// checkpoint.safetensors. Ctrl-C stops after the step under way and leaves a checkpoint that `--resume` continues.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Network to train
-    #[arg(long, default_value = "scratch-cnn")]
-    arch: String,
+    /// Network to train: scratch-cnn, or that of the model folder in --init, where not given
+    #[arg(long)]
+    arch: Option<String>,
     /// Folder with train/<class>/* (and val/, test/), or <class>/* alone
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
@@ -32,20 +34,20 @@ pub struct Args {
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// Epochs; each ends with a validation
-    #[arg(long, default_value_t = 10)]
-    epochs: usize,
+    #[arg(long)]
+    epochs: Option<usize>,
     /// Steps in an epoch
-    #[arg(long, default_value_t = 100)]
-    steps_per_epoch: usize,
+    #[arg(long)]
+    steps_per_epoch: Option<usize>,
     /// Images in a step
-    #[arg(long, default_value_t = 5)]
-    batch_size: usize,
+    #[arg(long)]
+    batch_size: Option<usize>,
     /// Optimiser
     #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
     optimizer: OptimizerName,
     /// Learning rate before the schedule
-    #[arg(long, default_value_t = 1e-4)]
-    learning_rate: f32,
+    #[arg(long)]
+    learning_rate: Option<f32>,
     /// Momentum of SGD
     #[arg(long, default_value_t = 0.0)]
     momentum: f32,
@@ -80,24 +82,28 @@ pub struct Args {
     /// Largest share of the side that a border of one grey covers at each edge of training images
     #[arg(long, default_value_t = 0.0)]
     frame: f32,
-    /// Start from the weights in FILE (.safetensors, or PyTorch's .pth) instead of random ones; the last layer starts
-    /// anew where its classes are others
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    /// Start from the weights in PATH instead of random ones; the last layer starts anew where its classes are others. A
+    /// model folder, whose network and preprocessing are taken over too, or a file: .safetensors, or PyTorch's .pth
+    #[arg(long, value_name = "PATH")]
     pub init: Option<PathBuf>,
     /// Layers that stay as they start: `none`, `backbone` for all but the last, or names of layers such as
     /// conv_stem,blocks.0
     #[arg(long, value_delimiter = ',', default_value = "none")]
     freeze: Vec<String>,
+    /// What normalisations that learn go by: the statistics of each batch, or those that they have; `running` with a model
+    /// folder in --init, else `batch`, where not given
+    #[arg(long, value_enum)]
+    norms: Option<NormsName>,
     /// A folder of films that have one of several classes, nobody knows which; may be given more than once
     #[arg(long, value_name = "FOLDER=CLASS|CLASS")]
     either: Vec<String>,
     /// How training images are drawn
     #[arg(long, value_enum, default_value_t = BalanceName::None)]
     balance: BalanceName,
-    /// Contrast step of the preprocessing
-    #[arg(long, value_enum, default_value_t = ContrastName::None)]
-    contrast: ContrastName,
-    /// Subtracted from values in [0, 1]; the network's own where not given
+    /// Contrast step of the preprocessing; that of the model folder in --init, or `none`, where not given
+    #[arg(long, value_enum)]
+    contrast: Option<ContrastName>,
+    /// Subtracted from values in [0, 1]; the network's or the model's own where not given
     #[arg(long)]
     mean: Option<f32>,
     /// Then divided by
@@ -138,6 +144,12 @@ enum BalanceName {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum NormsName {
+    Batch,
+    Running,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum ContrastName {
     None,
     Equalise,
@@ -152,23 +164,38 @@ impl Args {
         self.either.iter().map(|text| Either::parse(text)).collect()
     }
 
-    /// The configuration that these settings stand for.
+    /// The configuration that these settings stand for, where the run starts from the model of `card`, or from none.
     ///
     /// # Errors
-    /// Those of [`TrainConfig::validate`], and an unknown architecture or a senseless strength of augmentation.
-    pub fn config(&self, classes: Vec<String>) -> Result<TrainConfig> {
-        let architecture = Architecture::from_name(&self.arch)?;
-        let recipe = TrainConfig::recipe(architecture, classes);
-        let contrast = match self.contrast {
+    /// Those of [`TrainConfig::validate`], an unknown architecture, another one than the model's, or a senseless strength of
+    /// augmentation.
+    pub fn config(&self, classes: Vec<String>, card: Option<&ModelCard>) -> Result<TrainConfig> {
+        let freeze = match &self.freeze.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["none"] => Freeze::None,
+            ["backbone"] => Freeze::Backbone,
+            _ => Freeze::Layers(self.freeze.clone()),
+        };
+        let base = match (card, &self.arch) {
+            (Some(card), Some(arch)) if *arch != card.architecture => {
+                let reason = format!("{arch}; the model in --init is of `{}`", card.architecture);
+                return Err(Error::Config { field: "arch", reason });
+            }
+            (Some(card), _) => TrainConfig::transfer(card, classes, freeze)?,
+            (None, arch) => {
+                let architecture = Architecture::from_name(arch.as_deref().unwrap_or("scratch-cnn"))?;
+                TrainConfig::recipe(architecture, classes).learning(freeze)
+            }
+        };
+        let contrast = self.contrast.map(|name| match name {
             ContrastName::None => Contrast::None,
             ContrastName::Equalise => Contrast::Equalise,
-        };
+        });
         let config = TrainConfig {
             preprocess: Preprocess {
-                contrast,
-                mean: self.mean.unwrap_or(recipe.preprocess.mean),
-                std: self.std.unwrap_or(recipe.preprocess.std),
-                ..recipe.preprocess.clone()
+                contrast: contrast.unwrap_or(base.preprocess.contrast),
+                mean: self.mean.unwrap_or(base.preprocess.mean),
+                std: self.std.unwrap_or(base.preprocess.std),
+                ..base.preprocess
             },
             augment: Augment {
                 blur: self.blur,
@@ -182,14 +209,14 @@ impl Args {
                 BalanceName::ClassesAndSources => Balance::ClassesAndSources,
                 BalanceName::SquareRoot => Balance::SquareRoot,
             },
-            epochs: self.epochs,
-            steps_per_epoch: self.steps_per_epoch,
-            batch_size: self.batch_size,
+            epochs: self.epochs.unwrap_or(base.epochs),
+            steps_per_epoch: self.steps_per_epoch.unwrap_or(base.steps_per_epoch),
+            batch_size: self.batch_size.unwrap_or(base.batch_size),
             optimizer: match self.optimizer {
                 OptimizerName::Adam => OptimizerConfig::default(),
                 OptimizerName::Sgd => OptimizerConfig::Sgd { momentum: self.momentum },
             },
-            learning_rate: self.learning_rate,
+            learning_rate: self.learning_rate.unwrap_or(base.learning_rate),
             schedule: match self.schedule {
                 ScheduleName::Constant => Schedule::Constant,
                 ScheduleName::Cosine => Schedule::Cosine { warmup_steps: self.warmup_steps },
@@ -198,14 +225,14 @@ impl Args {
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
-            freeze: match &self.freeze.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-                ["none"] => Freeze::None,
-                ["backbone"] => Freeze::Backbone,
-                _ => Freeze::Layers(self.freeze.clone()),
+            norms: match self.norms {
+                None => base.norms,
+                Some(NormsName::Batch) => Norms::Batch,
+                Some(NormsName::Running) => Norms::Running,
             },
             either: self.either()?,
             seed: self.seed,
-            ..recipe
+            ..base
         };
         config.validate()?;
         Ok(config)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use roentgen::data::{self, Dataset, Either, FolderOptions, Loader, Sample};
 use roentgen::error::{Error, Result};
-use roentgen::formats::{Encoding, folder};
+use roentgen::formats::{Encoding, ModelCard, folder, read_weights};
 use roentgen::models::{Architecture, read_initial};
 use roentgen::nn::Weights;
 use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
@@ -45,7 +45,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let reason = "no film is left to validate on; give more films, or a val folder".into();
         return Err(Error::Dataset { reason });
     }
-    let config = args.config(folders.classes.clone())?;
+    let init = args.init.as_deref().map(Init::open).transpose()?;
+    let config = args.config(folders.classes.clone(), init.as_ref().and_then(Init::card))?;
     fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
     let fingerprint = fingerprint(&folders.train, &folders.val);
     let checkpoint_path = args.out.join("checkpoint.safetensors");
@@ -58,8 +59,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             checkpoint_path.display()
         );
         return Err(Error::Checkpoint { reason });
-    } else if let Some(init) = &args.init {
-        Run::from_weights(config.clone(), initial(init, &config)?, fingerprint)?
+    } else if let Some(init) = init {
+        Run::from_weights(config.clone(), init.weights(&config)?, fingerprint)?
     } else {
         Run::new(config.clone(), fingerprint)?
     };
@@ -95,17 +96,48 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The weights of `file` for the network of `config`.
-fn initial(file: &Path, config: &TrainConfig) -> Result<Weights> {
-    let bytes = fs::read(file).map_err(|source| Error::Io { path: file.into(), source })?;
-    let architecture = Architecture::from_name(&config.architecture)?;
-    let graph = architecture.graph(config.classes.len());
-    let (weights, fresh) = initial_weights(&graph, read_initial(&bytes, architecture)?, config.seed)?;
-    eprintln!("starting from {} of {} tensors in {}", weights.0.len() - fresh.len(), weights.0.len(), file.display());
-    if !fresh.is_empty() {
-        eprintln!("starting anew: {}", fresh.join(", "));
+/// What a run starts from.
+enum Init<'a> {
+    /// A file of weights, safetensors or PyTorch's.
+    File(&'a Path),
+    /// A model folder: its card, and its weights as safetensors.
+    Model(&'a Path, Box<ModelCard>, Vec<u8>),
+}
+
+impl<'a> Init<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Ok(Self::File(path));
+        }
+        let (card, safetensors) = folder::read_model_folder(path)?;
+        Ok(Self::Model(path, Box::new(card), safetensors))
     }
-    Ok(weights)
+
+    fn card(&self) -> Option<&ModelCard> {
+        match self {
+            Self::File(_) => None,
+            Self::Model(_, card, _) => Some(card),
+        }
+    }
+
+    /// The weights for the network of `config`.
+    fn weights(self, config: &TrainConfig) -> Result<Weights> {
+        let architecture = Architecture::from_name(&config.architecture)?;
+        let (path, file) = match self {
+            Self::Model(path, _, safetensors) => (path, read_weights(&safetensors)?),
+            Self::File(path) => {
+                let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+                (path, read_initial(&bytes, architecture)?)
+            }
+        };
+        let (weights, fresh) = initial_weights(&architecture.graph(config.classes.len()), file, config)?;
+        let (all, taken) = (weights.0.len(), weights.0.len() - fresh.len());
+        eprintln!("starting from {taken} of {all} tensors in {}", path.display());
+        if !fresh.is_empty() {
+            eprintln!("starting anew: {}", fresh.join(", "));
+        }
+        Ok(weights)
+    }
 }
 
 /// Trains until the end of the epoch; false when told to stop before it.
