@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { altered, greyPng, launch, random, roentgen, root, site, watched } from './support.mjs';
+import { greyPng, launch, roentgen, root, site, watched } from './support.mjs';
+import { emptyPage, film, films, pageWithFilms, writtenTo } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
 const { zipSync } = createRequire(new URL('../../www/package.json', import.meta.url))('fflate');
@@ -17,10 +18,7 @@ const axe = readFileSync(join(root, 'www/node_modules/axe-core/axe.min.js'), 'ut
 let browser, server, empty, folder;
 before(async () => {
   [browser, server] = await Promise.all([launch(), site()]);
-  // A page of the site with nothing loaded but what a test loads.
-  empty = await altered(server.url, (path, answer) => {
-    if (path === '/') answer.body = Buffer.from('<!doctype html><title>Empty</title><link rel="icon" href="data:," />');
-  });
+  empty = await emptyPage(server.url);
   folder = mkdtempSync(join(tmpdir(), 'training-'));
 });
 after(async () => {
@@ -28,58 +26,11 @@ after(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true });
 });
 
-/** A noisy film with a disc in the middle, bright in one class and dark in the other. */
-function film(bright, seed) {
-  const noise = random(seed);
-  return greyPng(48, 48, (x, y) => (noise() % 60) + ((x - 24) ** 2 + (y - 24) ** 2 < 256 === bright ? 180 : 20));
-}
-
-/** Films by path: `sizes` of each split, half of them bright. */
-function films(sizes, first = 1) {
-  const found = {};
-  for (const [split, n] of Object.entries(sizes)) {
-    for (let i = 0; i < n; i += 1) {
-      found[`${split}/bright/${i}.png`] = film(true, (first += 1));
-      found[`${split}/dark/${i}.png`] = film(false, (first += 1));
-    }
-  }
-  return found;
-}
-
-/** Writes films below `folder/name` and returns where. */
-function written(name, films) {
-  for (const [path, bytes] of Object.entries(films)) {
-    const file = join(folder, name, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, bytes);
-  }
-  return join(folder, name);
-}
+/** Writes films below the tests' folder. */
+const written = (name, films) => writtenTo(join(folder, name), films);
 
 /** A page without anything but the module, and films in it as `window.films`. */
-async function withFilms(films, context) {
-  const opened = context === undefined ? await watched(browser) : { context, page: await context.newPage() };
-  await opened.page.goto(empty.url);
-  const carried = Object.entries(films).map(([path, bytes]) => [path, Buffer.from(bytes).toString('base64')]);
-  await opened.page.evaluate((carried) => {
-    window.films = carried.map(([path, base64]) => ({
-      path: `set/${path}`,
-      file: new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]),
-    }));
-    window.hash = async (blob) => {
-      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
-      return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-    };
-    window.base64 = async (blob) => {
-      const reader = new FileReader();
-      return new Promise((resolve) => {
-        reader.onload = () => resolve(reader.result.split(',')[1]);
-        reader.readAsDataURL(blob);
-      });
-    };
-  }, carried);
-  return opened;
-}
+const withFilms = (films, context) => pageWithFilms(browser, empty.url, films, context);
 
 test('ten steps have the losses of roentgen train, and the model measured there has the page’s numbers', { timeout: 300_000 }, async (t) => {
   const set = films({ train: 20, test: 6 });
@@ -336,12 +287,10 @@ test('a run that starts from a model and freezes its backbone changes the last l
     };
     const model = await trained({});
     // No step that could change anything: what starts the run is the model.
-    const untouched = await trained({ from: model, learning_rate: 1e-30 });
-    return {
-      first: await hashes(model),
-      untouched: await hashes(untouched),
-      then: await hashes(await trained({ from: model, freeze: 'backbone' })),
-    };
+    await trainer.choose({ from: model });
+    const untouched = await trained({ learning_rate: 1e-30 });
+    await trainer.choose({ from: model, freeze: 'backbone' });
+    return { first: await hashes(model), untouched: await hashes(untouched), then: await hashes(await trained({})) };
   });
   // A bias of 0 is not 0 any more.
   for (const name of Object.keys(first).filter((name) => name.endsWith('weight'))) assert.equal(untouched[name], first[name], name);

@@ -11,10 +11,11 @@
  * The model is fetched once; the films given to `classify` go nowhere. Not a medical device.
  */
 
+import { isFiles, modelFolder } from './address';
 import { Client, type CallOptions, type JudgeOptions, type OpenOptions } from './client';
-import { NoModelError } from './errors';
 import type { Classification, Explanation, ModelCard, ModelFiles, Runtime } from './types';
 
+export { modelFolder } from './address';
 export * from './errors';
 export type * from './types';
 export type { CallOptions, JudgeOptions as ClassifyOptions, OpenOptions } from './client';
@@ -70,21 +71,4 @@ export async function createClassifier({ model, ...options }: ClassifierOptions)
     client.close();
     throw error;
   }
-}
-
-function isFiles(model: string | URL | ModelFiles): model is ModelFiles {
-  return typeof model === 'object' && 'weights' in model;
-}
-
-/**
- * The absolute address of a model folder, with the slash at its end that makes `model.json` lie inside.
- *
- * @throws {@link NoModelError} when `model` is empty or no address
- */
-export function modelFolder(model: string | URL): URL {
-  const text = String(model).trim();
-  if (text === '' || !URL.canParse(text, document.baseURI)) throw new NoModelError();
-  const url = new URL(text, document.baseURI);
-  if (!url.pathname.endsWith('/')) url.pathname += '/';
-  return url;
 }

@@ -48,7 +48,7 @@ export function pickModels(form: HTMLFormElement, element: XrayClassifier): void
     if (wrong === '') open(address.value.trim());
   });
   folder.addEventListener('change', () => {
-    void filesOf(Array.from(folder.files ?? [])).then((found) => {
+    void modelFilesOf(Array.from(folder.files ?? [])).then((found) => {
       // So that picking the same folder again is a change again.
       folder.value = '';
       said.textContent = typeof found === 'string' ? found : '';
@@ -77,7 +77,7 @@ function refusal(address: string): string {
 }
 
 /** The model among the files of a folder, or what is wrong with it. */
-async function filesOf(files: File[]): Promise<ModelFiles | string> {
+export async function modelFilesOf(files: File[]): Promise<ModelFiles | string> {
   const depth = (file: File) => file.webkitRelativePath.split('/').length;
   // The outermost, where a folder holds several.
   const [card] = files.filter(({ name }) => name === 'model.json').sort((a, b) => depth(a) - depth(b));

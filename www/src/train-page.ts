@@ -4,31 +4,20 @@ import { render } from 'lit';
 import { InternalError, isAbort, RoentgenError, SettingsError } from './errors';
 import { Curves } from './train-charts';
 import { Camera } from './train-camera';
+import { modelFilesOf } from './picker';
 import { download, filesOf, filesOfDrop, unpacked, zipped } from './train-files';
-import { createTrainer, type Kept, type PathFile, type Reading, type Settings, type Trainer } from './train';
+import { createTrainer, type Kept, type PathFile, type Reading, type Trainer } from './train';
+import { FIELDS, fieldsOf, settingsOf } from './train-fields';
+import { chosenBy, optionsOf, RANDOM, type NetworkChoice } from './train-network';
 import { total, type TrainActions } from './train-parts';
 import { EvaluationPlots } from './train-plots';
 import { isProject } from './train-project';
-import type { Fields, TrainState } from './train-state';
+import type { TrainState } from './train-state';
 import { trainView } from './train-view';
 import type { ModelFiles } from './types';
 
 /** Pictures of each class that are shown. */
 const SHOWN_OF_A_CLASS = 8;
-
-/** What the fields say where nobody has changed them: the recipe, taken over when the trainer is there. */
-const fields: Fields = {
-  epochs: '10',
-  steps: '100',
-  batch: '5',
-  optimizer: 'adam',
-  rate: '0.0001',
-  momentum: '0.9',
-  augment: '0',
-  balance: 'none',
-  patience: '0',
-  seed: '0',
-};
 
 const NOTHING_TRAINED = {
   run: 'none' as const,
@@ -45,7 +34,7 @@ export class TrainPage {
   #state: TrainState = {
     opening: true,
     runtime: undefined,
-    layers: [],
+    architecture: undefined,
     error: undefined,
     dragging: false,
     reading: undefined,
@@ -55,7 +44,8 @@ export class TrainPage {
     wanted: [],
     kept: undefined,
     notices: [],
-    fields,
+    fields: FIELDS,
+    network: RANDOM,
     run: 'none',
     settings: undefined,
     epochs: [],
@@ -120,6 +110,12 @@ export class TrainPage {
       this.#show({ fields: { ...this.#state.fields, [field]: value }, error: undefined });
       if (field === 'seed') void this.#share(this.#state.wanted);
     },
+    network: (change) => void this.#choose({ ...this.#state.network, ...change }),
+    modelFolder: (input) => {
+      const files = [...(input.files ?? [])];
+      input.value = '';
+      void this.#chooseFolder(files);
+    },
     start: () => void this.#train(false),
     goOn: () => void this.#train(true),
     pause: () => {
@@ -154,10 +150,9 @@ export class TrainPage {
     );
     try {
       const trainer = await opening;
-      const { recipe, kept, runtime } = trainer;
-      const { layers } = trainer.architecture;
-      this.#show({ opening: false, runtime, layers });
-      await this.#takeUp(recipe, kept);
+      const { kept, runtime, architecture } = trainer;
+      this.#show({ opening: false, runtime, architecture });
+      await this.#takeUp(trainer, kept);
     } catch (cause) {
       this.#show({ opening: false });
       this.#fail('open', cause);
@@ -165,11 +160,12 @@ export class TrainPage {
   }
 
   /** Shows a project as it was left. */
-  async #takeUp(recipe: Settings, kept: Kept | undefined): Promise<void> {
+  async #takeUp(trainer: Trainer, kept: Kept | undefined): Promise<void> {
     const run = kept?.run;
+    if (kept !== undefined) await this.#choose(chosenBy(run?.settings ?? kept.network));
     this.#show({
       kept,
-      fields: fieldsOf(run?.settings ?? recipe),
+      fields: fieldsOf(run?.settings ?? trainer.recipe, this.#state.fields),
       epochs: run?.epochs ?? [],
       settings: run?.settings,
       model: run?.model ?? false,
@@ -223,7 +219,7 @@ export class TrainPage {
         const onProgress = (reading: Reading) => this.#show({ reading });
         if (isProject(found)) {
           this.#show({ ...NOTHING_TRAINED, notices: [] });
-          await this.#takeUp(trainer.recipe, await trainer.importProject(found, { onProgress }));
+          await this.#takeUp(trainer, await trainer.importProject(found, { onProgress }));
           return;
         }
         const data = await trainer.read(found, { replace, onProgress });
@@ -262,6 +258,38 @@ export class TrainPage {
     });
   }
 
+  /** Takes another network; films that it sees differently are read again, and nothing that was trained stays. */
+  async #choose(choice: NetworkChoice): Promise<void> {
+    const { network: before, data } = this.#state;
+    this.#show({ network: choice });
+    const options = optionsOf(choice);
+    // Until a folder is chosen.
+    if (options === undefined) return;
+    try {
+      await this.#opened;
+      const trainer = this.#alive();
+      const reread = await trainer.choose(options, { onProgress: (reading) => this.#show({ reading }) });
+      const { architecture, recipe } = trainer;
+      const { fields, wanted } = this.#state;
+      this.#show({ architecture, reading: undefined, error: undefined, fields: { ...fieldsOf(recipe, fields), seed: fields.seed } });
+      if (!reread || data === undefined) return;
+      const report = await trainer.share({ seed: Number(fields.seed), classes: wanted });
+      this.#show({ data: { ...data, report }, ...NOTHING_TRAINED });
+      void this.#drawFilms();
+      const notice = await trainer.keepFilms();
+      this.#show({ notices: notice === undefined ? [] : [notice] });
+    } catch (cause) {
+      this.#show({ network: before, reading: undefined });
+      this.#fail('network', cause);
+    }
+  }
+
+  async #chooseFolder(files: File[]): Promise<void> {
+    const found = await modelFilesOf(files);
+    if (typeof found === 'string') this.#fail('network', new SettingsError(found.replace(/\.$/, '')));
+    else await this.#choose({ ...this.#state.network, files: found });
+  }
+
   async #forget(): Promise<void> {
     await this.#guard('films', async (trainer) => {
       await trainer.clear();
@@ -276,7 +304,8 @@ export class TrainPage {
     try {
       const trainer = this.#alive();
       const earlier = this.#state.settings;
-      const settings = resume && earlier !== undefined ? earlier : trainer.settings(data, await this.#changes(trainer));
+      if (!resume && optionsOf(this.#state.network) === undefined) throw new SettingsError('choose the folder of the model to start from');
+      const settings = resume && earlier !== undefined ? earlier : trainer.settings(data, await settingsOf(this.#state.fields, trainer));
       await trainer.check(settings);
       where = 'run';
       this.alone();
@@ -316,28 +345,6 @@ export class TrainPage {
       this.#show({ run: this.#state.epochs.length > 0 ? 'stopped' : 'none' });
       this.#fail(where, cause);
     }
-  }
-
-  /** The settings that the fields ask for. */
-  async #changes(trainer: Trainer): Promise<Partial<Settings>> {
-    const { fields } = this.#state;
-    const number = (field: keyof Fields, name: string, whole = false): number => {
-      const value = fields[field].trim() === '' ? NaN : Number(fields[field]);
-      if (!Number.isFinite(value)) throw new SettingsError(`${name} must be a number`);
-      if (whole && (!Number.isInteger(value) || value < 0)) throw new SettingsError(`${name} must be a whole number`);
-      return value;
-    };
-    number('patience', 'the epochs without a better one', true);
-    return {
-      epochs: number('epochs', 'epochs', true),
-      steps_per_epoch: number('steps', 'steps in an epoch', true),
-      batch_size: number('batch', 'films in a step', true),
-      optimizer: fields.optimizer === 'sgd' ? { kind: 'sgd', momentum: number('momentum', 'momentum') } : trainer.recipe.optimizer,
-      learning_rate: number('rate', 'learning rate'),
-      augment: await trainer.augmentation(number('augment', 'augmentation')),
-      balance: fields.balance,
-      seed: number('seed', 'seed', true),
-    };
   }
 
   async #evaluate(): Promise<void> {
@@ -462,20 +469,4 @@ export class TrainPage {
     [canvas.width, canvas.height] = [film.width, film.height];
     canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(film);
   }
-}
-
-function fieldsOf(settings: Settings): Fields {
-  const { optimizer, augment } = settings;
-  return {
-    ...fields,
-    epochs: String(settings.epochs),
-    steps: String(settings.steps_per_epoch),
-    batch: String(settings.batch_size),
-    optimizer: optimizer.kind,
-    momentum: optimizer.kind === 'sgd' ? String(optimizer.momentum) : fields.momentum,
-    rate: String(settings.learning_rate),
-    augment: String(Math.round(augment.rotate_degrees * 10) / 100),
-    balance: settings.balance === 'none' ? 'none' : 'classes',
-    seed: String(settings.seed),
-  };
 }

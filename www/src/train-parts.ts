@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import type { RoentgenError } from './errors';
+import type { NetworkChoice } from './train-network';
 import type { Fields, TrainState } from './train-state';
 
 /** What the view can ask the page to do. */
@@ -16,6 +17,8 @@ export interface TrainActions {
   export(): void;
   forget(): void;
   want(name: string, wanted: boolean): void;
+  network(change: Partial<NetworkChoice>): void;
+  modelFolder(input: HTMLInputElement): void;
   change(field: keyof Fields, value: string): void;
   start(): void;
   goOn(): void;

@@ -4,7 +4,7 @@
  */
 
 import type { Failure } from './errors';
-import type { PathFile } from './train-worker';
+import type { PathFile } from './train-films';
 import type { EpochRecord, Settings, Unreadable } from './train-types';
 import type { ModelFiles } from './types';
 
@@ -14,6 +14,8 @@ interface Description {
   /** Paths of the films, as they came. */
   films: string[];
   unreadable: Unreadable[];
+  /** The settings of the network that the films were read for; the scratch CNN's where an earlier version wrote it. */
+  network?: Settings;
   /** Path of the manifest, where there is one. */
   manifest?: string;
   run?: { settings: Settings; epochs: EpochRecord[]; step: number };
@@ -53,12 +55,14 @@ export function isProject(files: PathFile[]): boolean {
 }
 
 /**
- * What the files of a project hold; `film` is given each picture's path and bytes.
+ * What the files of a project hold; `film` is given each picture's path and bytes, after `network` was given what they were
+ * read for.
  *
  * @throws {@link Failure} of kind `dataset` when one is missing or of another version
  */
 export async function unpackedProject(
   files: PathFile[],
+  network: (settings: Settings | undefined) => void,
   film: (path: string, bytes: Uint8Array, done: number, total: number) => void,
 ): Promise<Packed> {
   const byPath = new Map(files.map(({ path, file }) => [path, file]));
@@ -70,6 +74,7 @@ export async function unpackedProject(
   const bytes = async (path: string) => new Uint8Array(await file(path).arrayBuffer());
   const { format, manifest, ...project } = described(await file(DESCRIPTION).text());
   if (format !== 1) throw { kind: 'dataset', detail: `the project is of version ${format}; this page reads version 1` } satisfies Failure;
+  network(project.network);
   for (const [i, path] of project.films.entries()) film(path, await bytes(pictureOf(path)), i, project.films.length);
   const hasModel = byPath.has(`${FOLDER}/model/model.json`);
   return {

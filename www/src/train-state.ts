@@ -1,7 +1,8 @@
 /** What the training page shows, as data: set by `train-page.ts`, drawn by `train-view.ts`. */
 
 import type { RoentgenError } from './errors';
-import type { EpochRecord, Kept, Layer, Measured, Reading, Settings, StepReport, TrainingData } from './train';
+import type { EpochRecord, Kept, Measured, Network, Reading, Settings, StepReport, TrainingData } from './train';
+import type { NetworkChoice } from './train-network';
 import type { ClassRates, Runtime } from './types';
 
 /** The fields of the recipe, as they are written. */
@@ -21,9 +22,10 @@ export interface Fields {
 export interface TrainState {
   opening: boolean;
   runtime: Runtime | undefined;
-  layers: Layer[];
+  /** The network that is trained. */
+  architecture: Omit<Network, 'recipe'> | undefined;
   /** What is going wrong, beside what. */
-  error: { where: 'open' | 'films' | 'settings' | 'run' | 'evaluation'; error: RoentgenError } | undefined;
+  error: { where: 'open' | 'films' | 'network' | 'settings' | 'run' | 'evaluation'; error: RoentgenError } | undefined;
   dragging: boolean;
   reading: Reading | undefined;
   /** The class that the camera is on for, and how many pictures were taken. */
@@ -34,6 +36,7 @@ export interface TrainState {
   wanted: string[];
   kept: Kept | undefined;
   notices: string[];
+  network: NetworkChoice;
   fields: Fields;
   run: 'none' | 'running' | 'paused' | 'stopping' | 'stopped' | 'finished';
   settings: Settings | undefined;

@@ -10,7 +10,14 @@ import type { EpochRecord, Settings, Unreadable } from './train-types';
 /** What the record holds. */
 export interface Project {
   /** Of the films, in order; the file has them one after the other. */
-  films?: { file: string; paths: string[]; unreadable: Unreadable[]; manifest?: { path: string; bytes: Uint8Array } };
+  films?: {
+    file: string;
+    paths: string[];
+    unreadable: Unreadable[];
+    manifest?: { path: string; bytes: Uint8Array };
+    /** The settings of the network that they were read for; the scratch CNN's where an earlier version kept them. */
+    network?: Settings;
+  };
   run?: {
     settings: Settings;
     epochs: EpochRecord[];

@@ -1,6 +1,6 @@
 /** What crosses the border between the Rust core and the page in training: names and units as in the core's JSON. */
 
-import type { Evaluation, Runtime } from './types';
+import type { Evaluation, ModelFiles, Runtime } from './types';
 
 /** The optimiser and its constants. */
 export type Optimizer =
@@ -18,6 +18,9 @@ export interface Augment {
   contrast: number;
   brightness: number;
 }
+
+/** Which layers stay as they start: `backbone` is all but the last. */
+export type Freeze = 'none' | 'backbone' | { layers: string[] };
 
 /** Everything that decides what a run does; `model.json` keeps it as `training.config`. */
 export interface Settings {
@@ -40,8 +43,11 @@ export interface Settings {
   label_smoothing: number;
   /** The `α` of a Beta distribution by whose shares each training image is blended with another; 0 is none. */
   mixup: number;
-  /** Which layers stay as they start: `backbone` is all but the last. */
-  freeze: 'none' | 'backbone' | { layers: string[] };
+  freeze: Freeze;
+  /** What normalisations that learn go by: each batch's statistics, or those that they have. */
+  norms: 'batch' | 'running';
+  /** The model whose weights the run starts from; random ones where there is none. */
+  start?: { model: string; sha256: string; classes: string[] };
   /** A whole number from 0 to 4,294,967,295: initial weights, splits, order, augmentation, dropout. */
   seed: number;
 }
@@ -189,13 +195,30 @@ export interface Layer {
   parameters: number;
 }
 
-/** What a trainer runs on. */
-export interface TrainerOpened {
-  runtime: Runtime;
-  /** The recipe's settings; without classes until there are films. */
+/** Which network is trained, and from what. */
+export interface NetworkOptions {
+  /** One of the built-in networks, with random weights: `scratch-cnn` where neither this nor `from` is given. */
+  architecture?: string | undefined;
+  /** A model to start from, at hand or the address of its folder: its network, preprocessing and weights. */
+  from?: ModelFiles | string | URL | undefined;
+  /** Which layers of `from` stay as they are; none where not given. With `backbone` the last one alone learns. */
+  freeze?: Freeze | undefined;
+}
+
+/** A network as films are read for it. */
+export interface Network {
+  /** The settings that suit it; without classes until there are films. */
   recipe: Settings;
+  /** The layers, for two classes. */
   layers: Layer[];
+  /** Their parameters, and how many of them learn. */
   parameters: number;
+  learning: number;
+}
+
+/** What a trainer runs on. */
+export interface TrainerOpened extends Network {
+  runtime: Runtime;
   /** What is there from an earlier visit. */
   kept: Kept | undefined;
 }
@@ -204,6 +227,8 @@ export interface TrainerOpened {
 export interface Kept {
   films: number;
   unreadable: Unreadable[];
+  /** The settings of the network that the films were read for. */
+  network: Settings;
   run: KeptRun | undefined;
 }
 

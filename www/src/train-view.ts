@@ -2,10 +2,11 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { count, list, percent } from './format';
-import type { EpochRecord, Layer } from './train';
+import type { EpochRecord } from './train';
 import { evaluation } from './train-evaluation';
 import { MOST_SHOWN, problem, total, type TrainActions } from './train-parts';
-import type { Fields, TrainState } from './train-state';
+import { recipe } from './train-recipe';
+import type { TrainState } from './train-state';
 
 export function trainView(state: TrainState, actions: TrainActions): TemplateResult {
   const busy = state.run === 'running' || state.run === 'paused' || state.run === 'stopping';
@@ -209,94 +210,6 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
       <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these films</button>
     </p>
   `;
-}
-
-function recipe(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
-  const { fields, found, wanted } = state;
-  const number = (field: keyof Fields, label: string, step = '1') => html`<label
-    >${label}<input
-      type="number"
-      name=${field}
-      step=${step}
-      min="0"
-      .value=${fields[field]}
-      ?disabled=${busy}
-      @input=${(event: Event) => actions.change(field, (event.target as HTMLInputElement).value)}
-  /></label>`;
-  const choice = (field: keyof Fields, label: string, options: Record<string, string>) => html`<label
-    >${label}<select
-      name=${field}
-      ?disabled=${busy}
-      @change=${(event: Event) => actions.change(field, (event.target as HTMLSelectElement).value)}
-    >
-      ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${fields[field] === value}>${text}</option>`)}
-    </select></label>`;
-  return html`
-    <section class="step" aria-labelledby="recipe-title">
-      <h2 id="recipe-title">Recipe</h2>
-      <div class="text">
-        ${found.length > 2
-          ? html`<fieldset class="classes">
-              <legend>Classes to tell apart</legend>
-              ${found.map(
-                (name) => html`<label
-                  ><input
-                    type="checkbox"
-                    name="class"
-                    value=${name}
-                    .checked=${wanted.includes(name)}
-                    ?disabled=${busy}
-                    @change=${(event: Event) => actions.want(name, (event.target as HTMLInputElement).checked)}
-                  />${name}</label
-                >`,
-              )}
-            </fieldset>`
-          : nothing}
-        <div class="fields">
-          ${number('epochs', 'Epochs')} ${number('steps', 'Steps in an epoch')} ${number('batch', 'Films in a step')}
-          ${choice('optimizer', 'Optimiser', { adam: 'Adam', sgd: 'SGD with momentum' })}
-          ${number('rate', 'Learning rate', 'any')} ${fields.optimizer === 'sgd' ? number('momentum', 'Momentum', 'any') : nothing}
-          ${number('augment', 'Augmentation, 0 to 3', 'any')}
-          ${choice('balance', 'Films are drawn', { none: 'as they are', classes: 'every class equally often' })}
-          ${number('patience', 'Stop after epochs without a better one; 0: never')} ${number('seed', 'Seed')}
-        </div>
-        ${problem(state, 'settings', actions)}
-        <details>
-          <summary>The network, layer by layer</summary>
-          ${layers(state.layers)}
-        </details>
-      </div>
-    </section>
-  `;
-}
-
-function layers(all: Layer[]): TemplateResult {
-  const sum = total(all.map(({ parameters }) => parameters));
-  return html`<div class="table" tabindex="0" role="region" aria-label="Layers of the network">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Layer (type)</th>
-          <th scope="col">Output shape</th>
-          <th scope="col">Param #</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${all.map(
-          ({ name, kind, output, parameters }) => html`<tr>
-            <th scope="row">${name} (${kind})</th>
-            <td>[n, ${output.join(', ')}]</td>
-            <td>${count(parameters)}</td>
-          </tr>`,
-        )}
-        <tr>
-          <th scope="row">Total, all trainable</th>
-          <td></td>
-          <td>${count(sum)}</td>
-        </tr>
-      </tbody>
-    </table>
-  </div>`;
 }
 
 function training(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {

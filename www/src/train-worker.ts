@@ -5,43 +5,19 @@
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
-import { gunzip } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
-import { TRAINING, type TrainingCore, type TrainingRun, type TrainingSet } from './modules';
+import { TRAINING, type TrainingCore, type TrainingRun } from './modules';
 import { piecesOf } from './pieces';
 import { isThread, serve } from './pool';
 import { zipped } from './train-files';
+import { areFor, FILES_AT_ONCE, noFilms, readInto, restoredFilms, type Films, type PathFile, type Reading } from './train-films';
 import { packed, unpackedProject, type Packed } from './train-project';
+import { chosen, startingWeights, type Choice, type Chosen } from './train-start';
 import { Store, whyNotKept } from './train-store';
-import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Report, Settings, StepReport, TrainerOpened, TrainingData, Unreadable } from './train-types';
-import type { ClassRates, ModelCard, ModelFiles, RunOptions } from './types';
-import { decodedFilm, endThreads, openCore, openDecoders } from './wasm';
-
-/** A file with its path below what was dropped. */
-export interface PathFile {
-  path: string;
-  file: Blob;
-}
-
-/** How far the reading of films has come. */
-export interface Reading {
-  done: number;
-  total: number;
-}
-
-/** Files decoded at a time: enough for every thread, and few enough to stop between them and to show progress. */
-const FILES_AT_ONCE = 16;
-
-/** The core's own limit; larger files are not even read. */
-const MAX_FILE_BYTES = 64 * 2 ** 20;
-
-/** The films at hand, and what came with them. */
-interface Films {
-  set: TrainingSet;
-  unreadable: Unreadable[];
-  manifest: { path: string; bytes: Uint8Array } | undefined;
-}
+import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData } from './train-types';
+import type { ClassRates, ModelFiles, RunOptions } from './types';
+import { endThreads, openCore } from './wasm';
 
 /** Bytes of a file moved at a time. */
 const PIECE_BYTES = 2 ** 20;
@@ -50,7 +26,7 @@ const PIECE_BYTES = 2 ** 20;
 const MODEL_ID = 'my-model';
 
 let core: TrainingCore;
-let settings: Settings;
+let network: Chosen;
 let films: Films;
 let store: Store | undefined;
 /** The best epoch's model: in the store, or here where nothing can be kept. */
@@ -61,25 +37,24 @@ let release: (() => void) | undefined;
 
 const engine = {
   /** Loads the core. With `keep`, what was kept under that name is there again, and changes to it are kept. */
-  open(job: number, architecture: string, options: RunOptions, keep: string | undefined): Promise<Outcome<TrainerOpened>> {
+  open(job: number, choice: Choice, options: RunOptions, keep: string | undefined): Promise<Outcome<TrainerOpened>> {
     return run(job, async (signal) => {
       if (keep !== undefined) await hold(keep);
       const opened = await openCore(TRAINING, new URL(import.meta.url), options, signal);
       core = opened.core;
-      settings = JSON.parse(core.Trainer.recipe(architecture, [])) as Settings;
-      films = noFilms();
-      const described = JSON.parse(core.describeArchitecture(architecture, 2)) as Pick<TrainerOpened, 'layers' | 'parameters'>;
+      network = await chosen(core, choice, signal);
+      films = noFilms(core, network.recipe);
       store = keep === undefined ? undefined : await Store.open(keep).catch(() => undefined);
       const { films: held, run } = store?.project ?? {};
-      if (held !== undefined) await restoreFilms(held);
+      if (store !== undefined && held !== undefined) films = await restoredFilms(core, store, held);
       if (store !== undefined && run?.best !== undefined) best = kept(store, run.best);
       return {
         runtime: opened.runtime,
-        recipe: settings,
-        ...described,
+        ...shown(network),
         kept: held && {
           films: held.paths.length,
           unreadable: held.unreadable,
+          network: films.network,
           run: run && {
             settings: run.settings,
             epochs: run.epochs,
@@ -89,6 +64,40 @@ const engine = {
           },
         },
       };
+    });
+  },
+
+  /**
+   * Chooses the network that films are read for and that the next run trains. Films that are there are read again where it
+   * sees them differently: then `reread`, and they are to be shared out again.
+   */
+  choose(
+    job: number,
+    choice: Choice,
+    onProgress: (reading: Reading) => unknown,
+  ): Promise<Outcome<{ network: Network; reread: boolean }>> {
+    return run(job, async (signal) => {
+      const wanted = await chosen(core, choice, signal);
+      const there = films.set.length + films.unreadable.length > 0;
+      const reread = there && !areFor(films, wanted.recipe);
+      if (reread && films.files === undefined) {
+        const { height, width } = films.network.preprocess;
+        const detail = `they are there from an earlier visit, as ${films.network.architecture} sees them, ${height} × ${width} px; drop their folder again to train another network`;
+        throw { kind: 'dataset', detail } satisfies Failure;
+      }
+      if (!areFor(films, wanted.recipe)) {
+        const into = noFilms(core, wanted.recipe);
+        try {
+          await readInto(core, into, films.files ?? [], signal, onProgress);
+        } catch (cause) {
+          into.set.free();
+          throw cause;
+        }
+        films.set.free();
+        films = into;
+      }
+      network = wanted;
+      return { network: shown(network), reread };
     });
   },
 
@@ -103,9 +112,9 @@ const engine = {
     onProgress: (reading: Reading) => unknown,
   ): Promise<Outcome<TrainingData>> {
     return run(job, async (signal) => {
-      const into = replace ? noFilms() : films;
+      const into = replace ? noFilms(core, network.recipe) : films;
       try {
-        await readInto(into, files, signal, onProgress);
+        await readInto(core, into, files, signal, onProgress);
         const report = JSON.parse(into.set.share(seed, classes)) as DataReport;
         if (replace) films.set.free();
         films = into;
@@ -139,12 +148,13 @@ const engine = {
   /** Everything worth keeping as one zip. */
   exportProject(job: number): Promise<Outcome<Blob>> {
     return run(job, async () => {
-      const { set, unreadable, manifest } = films;
-      const { height, width } = settings.preprocess;
+      const { set, unreadable, manifest, network } = films;
+      const { height, width } = network.preprocess;
       const run = store?.project.run;
       const project: Packed = {
         films: set.paths,
         unreadable,
+        network,
         ...(manifest && { manifest }),
         ...(run && { run: { settings: run.settings, epochs: run.epochs, step: run.step } }),
         ...(best && { model: { card: best.card, weights: await best.weights() } }),
@@ -156,10 +166,14 @@ const engine = {
   /** Takes the project in the files of such a zip in place of what is there, which stays where that fails. */
   importProject(job: number, files: PathFile[], onProgress: (reading: Reading) => unknown): Promise<Outcome<Kept>> {
     return run(job, async (signal) => {
-      const into = noFilms();
+      let into = noFilms(core, network.recipe);
       let project: Packed;
+      const readFor = (network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings): void => {
+        into.set.free();
+        into = noFilms(core, network);
+      };
       try {
-        project = await unpackedProject(files, (path, bytes, done, total) => {
+        project = await unpackedProject(files, readFor, (path, bytes, done, total) => {
           signal.throwIfAborted();
           if (done % FILES_AT_ONCE === 0) onProgress({ done, total });
           const film = core.Film.decode(bytes);
@@ -178,13 +192,14 @@ const engine = {
         throw cause;
       }
       films.set.free();
-      films = { ...into, unreadable: project.unreadable, manifest: project.manifest };
+      films = { ...into, unreadable: project.unreadable, manifest: project.manifest, files: undefined };
       const { model: given, run } = project;
       best = given && { card: given.card, weights: async () => given.weights };
       if (store !== undefined) await keepProject(store, run && { ...run, finished: true }).catch(() => {});
       return {
         films: films.set.length,
         unreadable: films.unreadable,
+        network: films.network,
         run: run && { settings: run.settings, epochs: run.epochs, step: run.step, resumable: false, model: best !== undefined },
       };
     });
@@ -194,7 +209,7 @@ const engine = {
   clear(job: number): Promise<Outcome<void>> {
     return run(job, async () => {
       films.set.free();
-      films = noFilms();
+      films = noFilms(core, network.recipe);
       best = undefined;
       await store?.replace({});
     });
@@ -210,7 +225,7 @@ const engine = {
     return run(job, async () => {
       const grey = films.set.grey(path);
       if (grey === undefined) throw { kind: 'dataset', detail: `there is no film ${path}` } satisfies Failure;
-      const { height, width } = settings.preprocess;
+      const { height, width } = films.network.preprocess;
       const pixels = new ImageData(width, height);
       grey.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
       const bitmap = await createImageBitmap(pixels);
@@ -228,25 +243,18 @@ const engine = {
     return run(job, async () => checked(wanted));
   },
 
-  /**
-   * Trains to the end, or until stopped: true at the end. `resume` goes on from the checkpoint that is kept, `from` starts
-   * with a model's weights.
-   */
-  fit(
-    job: number,
-    wanted: Settings,
-    { resume, from: start }: { resume: boolean; from: ModelFiles | undefined },
-    onReport: (report: Report) => unknown,
-  ): Promise<Outcome<boolean>> {
+  /** Trains to the end, or until stopped: true at the end. `resume` goes on from the checkpoint that is kept. */
+  fit(job: number, wanted: Settings, resume: boolean, onReport: (report: Report) => unknown): Promise<Outcome<boolean>> {
     return run(job, async (signal) => {
       checked(wanted);
+      if (!areFor(films, wanted)) throw { kind: 'dataset', detail: 'they were read for another network; read them again' } satisfies Failure;
       [paused, stopped] = [false, false];
       const from = resume ? store?.project.run : undefined;
       if (resume && (store === undefined || from?.checkpoint === undefined)) {
         throw { kind: 'checkpoint', detail: 'there is none to go on from' } satisfies Failure;
       }
       const checkpoint = from?.checkpoint && piecesOf(await store!.read(from.checkpoint));
-      const weights = start && (await weightsOf(start));
+      const weights = resume ? undefined : await startingWeights(core, wanted, network.start, signal);
       if (!resume) best = undefined;
       const training = new core.TrainingRun(JSON.stringify(wanted), films.set, checkpoint || undefined, weights && piecesOf(weights));
       let told: unknown;
@@ -381,20 +389,12 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
   }
 }
 
-/** The weights of a model, checked. */
-async function weightsOf({ card, weights }: ModelFiles): Promise<Uint8Array<ArrayBuffer>> {
-  const stored = new Uint8Array(await weights.arrayBuffer());
-  core.Classifier.verify(card, stored);
-  const { encoding } = (JSON.parse(card) as ModelCard).weights;
-  return encoding === 'gzip' ? gunzip(stored) : stored;
-}
-
 /** Keeps the films, and a run with the model that it made, in place of what is kept. */
 async function keepProject(store: Store, run: Store['project']['run']): Promise<void> {
-  const { set, unreadable, manifest } = films;
+  const { set, unreadable, manifest, network } = films;
   const { paths } = set;
   const file = await store.write('films', (sink) => paths.forEach((path) => sink(set.grey(path) ?? new Uint8Array())));
-  await store.replace({ films: { file, paths, unreadable, ...(manifest === undefined ? {} : { manifest }) } });
+  await store.replace({ films: { file, paths, unreadable, network, ...(manifest === undefined ? {} : { manifest }) } });
   if (run === undefined) return;
   if (best !== undefined) {
     const { card, weights } = best;
@@ -417,6 +417,11 @@ function model(): NonNullable<typeof best> {
   return best;
 }
 
+/** What the page is told of a network. */
+function shown({ recipe, layers, parameters, learning }: Chosen): Network {
+  return { recipe, layers, parameters, learning };
+}
+
 function checked(wanted: Settings): void {
   const whole = Number.isInteger(wanted.seed) && wanted.seed >= 0 && wanted.seed < 2 ** 32;
   if (!whole) throw { kind: 'settings', detail: 'seed: must be a whole number from 0 to 4294967295' } satisfies Failure;
@@ -429,74 +434,6 @@ function settingsError<T>(work: () => T): T {
     return work();
   } catch (cause) {
     throw { kind: 'settings', detail: cause instanceof Error ? cause.message : String(cause) } satisfies Failure;
-  }
-}
-
-function noFilms(): Films {
-  return { set: new core.TrainingSet(JSON.stringify(settings)), unreadable: [], manifest: undefined };
-}
-
-async function restoreFilms({ file, paths, unreadable, manifest }: NonNullable<Store['project']['films']>): Promise<void> {
-  const bytes = new Uint8Array(await (await store!.read(file)).arrayBuffer());
-  const size = settings.preprocess.height * settings.preprocess.width;
-  const { set } = films;
-  paths.forEach((path, i) => set.restore(path, bytes.subarray(i * size, (i + 1) * size)));
-  if (manifest !== undefined) set.setManifest(manifest.path, manifest.bytes);
-  films = { set, unreadable, manifest };
-}
-
-async function readInto(into: Films, files: PathFile[], signal: AbortSignal, onProgress: (reading: Reading) => unknown): Promise<void> {
-  for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
-    signal.throwIfAborted();
-    onProgress({ done: at, total: files.length });
-    const paths: string[] = [];
-    const bytes: Uint8Array[] = [];
-    for (const { path, file } of files.slice(at, at + FILES_AT_ONCE)) {
-      const content = await contentOf(file);
-      if (!(content instanceof Uint8Array)) {
-        into.unreadable.push({ path, ...content });
-      } else if (path.split('/').at(-1) === 'manifest.csv') {
-        into.set.setManifest(path, content);
-        into.manifest = { path, bytes: content };
-      } else if (core.Film.decodes(content)) {
-        paths.push(path);
-        bytes.push(content);
-      } else {
-        into.unreadable.push(...(await readElsewhere(into.set, path, content)));
-      }
-    }
-    into.unreadable.push(...(JSON.parse(into.set.add(paths, bytes)) as Unreadable[]));
-  }
-  onProgress({ done: files.length, total: files.length });
-}
-
-/** Takes a file that the core has no decoder for; what is wrong with it, where something is. */
-async function readElsewhere(set: TrainingSet, path: string, bytes: Uint8Array): Promise<Unreadable[]> {
-  const decoders = await openDecoders();
-  try {
-    const film = decodedFilm(bytes, core.Film, decoders);
-    try {
-      return JSON.parse(set.addFilm(path, film)) as Unreadable[];
-    } finally {
-      film.free();
-    }
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    set.addUnreadable(path);
-    return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
-  }
-}
-
-/** The bytes of a file, or what is wrong with it. */
-async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
-  if (file.size === 0) return { kind: 'empty-file', message: 'the file is empty' };
-  if (file.size > MAX_FILE_BYTES) {
-    return { kind: 'too-many-bytes', message: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` };
-  }
-  try {
-    return new Uint8Array(await file.arrayBuffer());
-  } catch (cause) {
-    return { kind: 'unreadable-file', message: String(cause) };
   }
 }
 

@@ -1,19 +1,20 @@
 /** Training from code: `createTrainer`, over the worker that does it. */
 
 import * as Comlink from 'comlink';
+import { isFiles, modelFolder } from './address';
 import workerUrl from './train-worker?worker&url';
 import { Link, type CallOptions } from './link';
-import type { PathFile, Reading, TrainEngine } from './train-worker';
-import type { Augment, DataReport, Kept, Layer, Measured, Report, Settings, TrainerOpened, TrainingData } from './train-types';
+import type { PathFile, Reading } from './train-films';
+import type { Choice } from './train-start';
+import type { TrainEngine } from './train-worker';
+import type { Augment, DataReport, Kept, Measured, Network, NetworkOptions, Report, Settings, TrainerOpened, TrainingData } from './train-types';
 import type { ClassRates, ModelFiles, RunOptions, Runtime } from './types';
 
-export type { PathFile, Reading } from './train-worker';
+export type { PathFile, Reading } from './train-films';
 export type * from './train-types';
 
 /** What is trained, and how it runs. */
-export interface TrainerOptions extends CallOptions, RunOptions {
-  /** `scratch-cnn`, which is also the default. */
-  architecture?: string | undefined;
+export interface TrainerOptions extends CallOptions, RunOptions, NetworkOptions {
   /** Classes in the order of the outputs; every class folder in alphabetical order where not given. */
   classes?: string[] | undefined;
   /** Draws splits, initial weights, order, augmentation and dropout: a whole number, 0 where not given. */
@@ -39,11 +40,6 @@ export interface ReadOptions extends CallOptions {
 export interface FitOptions extends CallOptions, Partial<Settings> {
   /** Goes on from the checkpoint that is kept, to the same weights as an unbroken run. */
   resume?: boolean | undefined;
-  /**
-   * Starts from the weights of this model, which is of the same architecture, in place of random ones; its last layer starts
-   * anew where the classes are others. With `freeze: 'backbone'` nothing but that layer learns.
-   */
-  from?: ModelFiles | undefined;
 }
 
 /**
@@ -65,10 +61,26 @@ export class Trainer {
   #settings: Partial<Settings> = {};
 
   /** Opens the worker; `createTrainer` calls it. */
-  async open({ architecture = 'scratch-cnn', classes, seed = 0, settings = {}, keep, signal, ...run }: TrainerOptions): Promise<void> {
+  async open({ classes, seed = 0, settings = {}, keep, signal, variant, threads, ...network }: TrainerOptions): Promise<void> {
     [this.#seed, this.#classes, this.#settings] = [seed, classes, settings];
-    const { variant, threads } = run;
-    this.#opened = await this.#link.call(signal, (job) => this.#link.engine.open(job, architecture, { variant, threads }, keep));
+    const choice = choiceOf(network);
+    this.#opened = await this.#link.call(signal, (job) => this.#link.engine.open(job, choice, { variant, threads }, keep));
+  }
+
+  /**
+   * Changes the network that is trained. The films that are there are read again where it sees them at another size, or
+   * otherwise differently; whether that was so comes back, and {@link data} gives them then.
+   *
+   * @throws RoentgenError, of kind `dataset` when films of an earlier visit would have to be read again; nothing has changed
+   * then
+   */
+  async choose(network: NetworkOptions, { signal, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<boolean> {
+    const choice = choiceOf(network);
+    const { network: chosen, reread } = await this.#read(onProgress, (tell) =>
+      this.#link.call(signal, (job) => this.#link.engine.choose(job, choice, tell)),
+    );
+    this.#opened = { ...this.#opened, ...chosen };
+    return reread;
   }
 
   /** Which build of the core runs, and on how many threads. */
@@ -76,13 +88,13 @@ export class Trainer {
     return this.#opened.runtime;
   }
 
-  /** The recipe's settings. */
+  /** The settings that suit the network; those of the recipe for the tutorial's. */
   get recipe(): Settings {
     return this.#opened.recipe;
   }
 
-  /** The layers, for two classes, and how many parameters they have. */
-  get architecture(): { layers: Layer[]; parameters: number } {
+  /** The layers, for two classes, how many parameters they have, and how many of these learn. */
+  get architecture(): Omit<Network, 'recipe'> {
     return this.#opened;
   }
 
@@ -104,11 +116,14 @@ export class Trainer {
    */
   async read(files: PathFile[], { signal, replace = false, onProgress }: ReadOptions = {}): Promise<TrainingData> {
     const how = { replace, seed: this.#seed, classes: this.#classes };
+    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell)));
+  }
+
+  /** What `call` gives; its progress, which has a port of its own, ends with it: the last of it may come after the result. */
+  async #read<T>(onProgress: ReadOptions['onProgress'], call: (tell: (reading: Reading) => unknown) => Promise<T>): Promise<T> {
     let reading = true;
-    // It has a port of its own: the last of it may come after the result.
-    const tell = Comlink.proxy((progress: Reading) => reading && onProgress?.(progress));
     try {
-      return await this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell));
+      return await call(Comlink.proxy((progress: Reading) => reading && onProgress?.(progress)));
     } finally {
       reading = false;
     }
@@ -141,13 +156,7 @@ export class Trainer {
    * @throws RoentgenError of kind `dataset` when it is damaged; what is there stays then
    */
   async importProject(files: PathFile[], { signal, onProgress }: ReadOptions = {}): Promise<Kept> {
-    let reading = true;
-    const tell = Comlink.proxy((progress: Reading) => reading && onProgress?.(progress));
-    try {
-      return await this.#link.call(signal, (job) => this.#link.engine.importProject(job, files, tell));
-    } finally {
-      reading = false;
-    }
+    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.importProject(job, files, tell)));
   }
 
   /** Forgets all films, and what is kept. */
@@ -194,7 +203,7 @@ export class Trainer {
    *
    * @throws RoentgenError, `settings`, `diverged` and `checkpoint` among its kinds; the signal's reason when aborted
    */
-  async *fit(data: TrainingData, { signal, resume = false, from, ...changes }: FitOptions = {}): AsyncGenerator<Report, void, void> {
+  async *fit(data: TrainingData, { signal, resume = false, ...changes }: FitOptions = {}): AsyncGenerator<Report, void, void> {
     const settings = this.settings(data, changes);
     const reports: Report[] = [];
     let wake = (): void => {};
@@ -203,7 +212,7 @@ export class Trainer {
       reports.push(report);
       wake();
     });
-    const fitted = this.#link.call(signal, (job) => this.#link.engine.fit(job, settings, { resume, from }, onReport));
+    const fitted = this.#link.call(signal, (job) => this.#link.engine.fit(job, settings, resume, onReport));
     // Looked at below; until then its failure is nobody's.
     fitted.then(() => {}, () => {}).finally(() => {
       state.ended = true;
@@ -269,6 +278,11 @@ export class Trainer {
   close(): void {
     this.#link.close('the trainer');
   }
+}
+
+function choiceOf({ architecture = 'scratch-cnn', from, freeze = 'none' }: NetworkOptions): Choice {
+  if (from === undefined) return { architecture };
+  return { from: isFiles(from) ? from : modelFolder(from).href, freeze };
 }
 
 /**

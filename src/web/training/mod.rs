@@ -13,10 +13,10 @@ use super::classifier::Film;
 use super::thrown;
 use crate::data::{Batch, Collection, Dataset, Loader, Shared, Shares};
 use crate::error::{Error, Result};
-use crate::formats::read_weights_from;
+use crate::formats::{ModelCard, read_weights_from};
 use crate::image::{Limits, decode};
 use crate::models::Architecture;
-use crate::nn::Weights;
+use crate::nn::{ParameterSpec, Weights};
 use crate::preprocess::{Augment, Preprocess};
 use crate::train::{Run, TrainConfig, fingerprint, initial_weights};
 
@@ -176,6 +176,10 @@ impl TrainingRun {
         let config = config_of(config)?;
         let make = || -> Result<TrainingRun> {
             let shared = set.shared()?;
+            if *set.films.preprocess() != config.preprocess {
+                let reason = "the films were prepared for another network; read them again".into();
+                return Err(Error::Config { field: "preprocess", reason });
+            }
             if shared.report.classes != config.classes {
                 let reason = format!("the films are of {}", shared.report.classes.join(", "));
                 return Err(Error::Config { field: "classes", reason });
@@ -189,8 +193,7 @@ impl TrainingRun {
                 (Some(checkpoint), _) => Run::resume(checkpoint, config, &data)?,
                 (None, Some(file)) => {
                     let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
-                    let given = weights_of(file)?;
-                    let (weights, _) = initial_weights(&graph, given, &config)?;
+                    let (weights, _) = initial_weights(&graph, weights_of(file)?, &config)?;
                     Run::from_weights(config, weights, data)?
                 }
                 (None, None) => Run::new(config, data)?,
@@ -310,11 +313,16 @@ fn into<T>(
     written.map_err(|error| cause.unwrap_or_else(|| thrown(error)))
 }
 
-/// The layers of an architecture: `{layers: [{name, kind, output, parameters}], parameters}` as JSON.
-#[wasm_bindgen(js_name = describeArchitecture)]
-pub fn describe_architecture(architecture: &str, classes: usize) -> Result<String, JsValue> {
-    let graph = Architecture::from_name(architecture).map_err(thrown)?.graph(classes);
-    json(&serde_json::json!({ "layers": graph.summary(), "parameters": graph.parameter_count() }))
+/// The network of `config`, the JSON of a run's settings: `{layers: [{name, kind, output, parameters}], parameters, learning}`
+/// as JSON, where `learning` counts those of the parameters that learn.
+#[wasm_bindgen(js_name = describeNetwork)]
+pub fn describe_network(config: &str, classes: usize) -> Result<String, JsValue> {
+    let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
+    let graph = Architecture::from_name(&config.architecture).map_err(thrown)?.graph(classes);
+    let learns = |spec: &&ParameterSpec| spec.trained && !config.freeze.holds(&graph, &spec.name);
+    let learning: usize = graph.parameters().iter().filter(learns).map(ParameterSpec::len).sum();
+    let parameters = graph.parameter_count();
+    json(&serde_json::json!({ "layers": graph.summary(), "parameters": parameters, "learning": learning }))
 }
 
 /// Throws `config` with the field and what is wrong with it unless `config`, as JSON, can be trained with.
@@ -340,6 +348,14 @@ impl Trainer {
     pub fn recipe(architecture: &str, classes: Vec<String>) -> Result<String, JsValue> {
         let architecture = Architecture::from_name(architecture).map_err(thrown)?;
         json(&TrainConfig::recipe(architecture, classes))
+    }
+
+    /// The settings to go on with from the model whose `model.json` is `card`, as JSON; `freeze` is the JSON of which layers
+    /// stay.
+    pub fn transfer(card: &str, classes: Vec<String>, freeze: &str) -> Result<String, JsValue> {
+        let freeze = serde_json::from_str(freeze).map_err(JsError::from)?;
+        let card = ModelCard::from_json(card.as_bytes()).map_err(thrown)?;
+        json(&TrainConfig::transfer(&card, classes, freeze).map_err(thrown)?)
     }
 
     /// Builds the network of `config`, with the weights of `safetensors` or with those that the seed draws.

@@ -1,0 +1,126 @@
+/** The films of the worker that trains, and how files become them. */
+
+import type { TrainingCore, TrainingSet } from './modules';
+import type { Project, Store } from './train-store';
+import type { Settings, Unreadable } from './train-types';
+import { decodedFilm, openDecoders } from './wasm';
+
+/** A file with its path below what was dropped. */
+export interface PathFile {
+  path: string;
+  file: Blob;
+}
+
+/** How far the reading of films has come. */
+export interface Reading {
+  done: number;
+  total: number;
+}
+
+/** Files decoded at a time: enough for every thread, and few enough to stop between them and to show progress. */
+export const FILES_AT_ONCE = 16;
+
+/** The core's own limit; larger files are not even read. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
+
+/** The films at hand, and what came with them. */
+export interface Films {
+  set: TrainingSet;
+  unreadable: Unreadable[];
+  manifest: { path: string; bytes: Uint8Array } | undefined;
+  /** The settings of the network that they were read for. */
+  network: Settings;
+  /** What they were read from; undefined for those of an earlier visit, of which no more is there than that network sees. */
+  files: PathFile[] | undefined;
+}
+
+export function noFilms(core: TrainingCore, network: Settings): Films {
+  return { set: new core.TrainingSet(JSON.stringify(network)), unreadable: [], manifest: undefined, network, files: [] };
+}
+
+/** Whether films read for one network are what another sees. */
+export function areFor({ network }: Films, { preprocess }: Settings): boolean {
+  const { height, width, channels, contrast, mean, std } = network.preprocess;
+  return [
+    [height, preprocess.height],
+    [width, preprocess.width],
+    [channels, preprocess.channels],
+    [contrast, preprocess.contrast],
+    [mean, preprocess.mean],
+    [std, preprocess.std],
+  ].every(([one, other]) => one === other);
+}
+
+/** The films that an earlier visit kept. */
+export async function restoredFilms(core: TrainingCore, store: Store, held: NonNullable<Project['films']>): Promise<Films> {
+  const { file, paths, unreadable, manifest, network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings } = held;
+  const films: Films = { ...noFilms(core, network), unreadable, manifest, files: undefined };
+  const bytes = new Uint8Array(await (await store.read(file)).arrayBuffer());
+  const size = network.preprocess.height * network.preprocess.width;
+  paths.forEach((path, i) => films.set.restore(path, bytes.subarray(i * size, (i + 1) * size)));
+  if (manifest !== undefined) films.set.setManifest(manifest.path, manifest.bytes);
+  return films;
+}
+
+/** Adds what is in `files`. */
+export async function readInto(
+  core: TrainingCore,
+  into: Films,
+  files: PathFile[],
+  signal: AbortSignal,
+  onProgress: (reading: Reading) => unknown,
+): Promise<void> {
+  into.files?.push(...files);
+  for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
+    signal.throwIfAborted();
+    onProgress({ done: at, total: files.length });
+    const paths: string[] = [];
+    const bytes: Uint8Array[] = [];
+    for (const { path, file } of files.slice(at, at + FILES_AT_ONCE)) {
+      const content = await contentOf(file);
+      if (!(content instanceof Uint8Array)) {
+        into.unreadable.push({ path, ...content });
+      } else if (path.split('/').at(-1) === 'manifest.csv') {
+        into.set.setManifest(path, content);
+        into.manifest = { path, bytes: content };
+      } else if (core.Film.decodes(content)) {
+        paths.push(path);
+        bytes.push(content);
+      } else {
+        into.unreadable.push(...(await readElsewhere(core, into.set, path, content)));
+      }
+    }
+    into.unreadable.push(...(JSON.parse(into.set.add(paths, bytes)) as Unreadable[]));
+  }
+  onProgress({ done: files.length, total: files.length });
+}
+
+/** Takes a file that the core has no decoder for; what is wrong with it, where something is. */
+async function readElsewhere(core: TrainingCore, set: TrainingSet, path: string, bytes: Uint8Array): Promise<Unreadable[]> {
+  const decoders = await openDecoders();
+  try {
+    const film = decodedFilm(bytes, core.Film, decoders);
+    try {
+      return JSON.parse(set.addFilm(path, film)) as Unreadable[];
+    } finally {
+      film.free();
+    }
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    set.addUnreadable(path);
+    return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
+  }
+}
+
+/** The bytes of a file, or what is wrong with it. */
+async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
+  if (file.size === 0) return { kind: 'empty-file', message: 'the file is empty' };
+  if (file.size > MAX_FILE_BYTES) {
+    return { kind: 'too-many-bytes', message: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` };
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (cause) {
+    return { kind: 'unreadable-file', message: String(cause) };
+  }
+}

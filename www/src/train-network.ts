@@ -1,0 +1,38 @@
+/** Which network the page trains: the tutorial's from random weights, or a model's, its last layer or all of it. */
+
+import type { NetworkOptions, Settings } from './train';
+import type { ModelFiles } from './types';
+
+/** What the fields of the network say. */
+export interface NetworkChoice {
+  learns: 'random' | 'last' | 'all';
+  /** Address of a model of the site's, or {@link FOLDER}. */
+  model: string;
+  /** The model of a folder, once it is chosen. */
+  files: ModelFiles | undefined;
+}
+
+/** In place of an address: a folder of the user's. */
+export const FOLDER = 'folder';
+
+/** The site's own models by address: those that are offered for judging. */
+export function siteModels(): [string, string][] {
+  const options = [...document.querySelectorAll<HTMLOptionElement>('#picker [name=model] option')];
+  return options.filter(({ value }) => value.endsWith('/')).map(({ value, text }) => [value, text]);
+}
+
+export const RANDOM: NetworkChoice = { learns: 'random', model: siteModels()[0]?.[0] ?? FOLDER, files: undefined };
+
+/** What the trainer is asked for; undefined as long as a folder is to be chosen. */
+export function optionsOf({ learns, model, files }: NetworkChoice): NetworkOptions | undefined {
+  if (learns === 'random') return { architecture: 'scratch-cnn' };
+  const from = model === FOLDER ? files : model;
+  return from === undefined ? undefined : { from, freeze: learns === 'last' ? 'backbone' : 'none' };
+}
+
+/** The choice that led to these settings. A folder is not remembered. */
+export function chosenBy({ start, freeze }: Settings): NetworkChoice {
+  if (start === undefined) return RANDOM;
+  const own = siteModels().find(([address]) => address.split('/').at(-2) === start.model);
+  return { learns: freeze === 'backbone' ? 'last' : 'all', model: own?.[0] ?? FOLDER, files: undefined };
+}

@@ -1,0 +1,62 @@
+/** The model that a run starts from: its card when films are read for its network, its weights when the run begins. */
+
+import type { Failure } from './errors';
+import { download, get, gunzip } from './fetch';
+import type { TrainingCore } from './modules';
+import type { Freeze, Network, Settings } from './train-types';
+import type { ModelCard, ModelFiles } from './types';
+
+/** A model at hand, or the absolute address of its folder, ending in a slash. */
+export type Model = ModelFiles | string;
+
+/** Which network: a built-in one with random weights, or a model's. */
+export type Choice = { architecture: string } | { from: Model; freeze: Freeze };
+
+/** A network, and the model that its runs start from. */
+export interface Chosen extends Network {
+  start: { card: string; model: Model } | undefined;
+}
+
+/**
+ * The network that was chosen.
+ *
+ * @throws the core's errors for a card that it cannot use, {@link Failure} of kind `network`
+ */
+export async function chosen(core: TrainingCore, choice: Choice, signal: AbortSignal): Promise<Chosen> {
+  if ('architecture' in choice) return described(core, core.Trainer.recipe(choice.architecture, []), undefined);
+  const { from: model, freeze } = choice;
+  const card = typeof model === 'string' ? await (await get(new URL('model.json', model), signal)).text() : model.card;
+  return described(core, core.Trainer.transfer(card, [], JSON.stringify(freeze)), { card, model });
+}
+
+function described(core: TrainingCore, recipe: string, start: Chosen['start']): Chosen {
+  // Two classes until there are films.
+  const { layers, parameters, learning } = JSON.parse(core.describeNetwork(recipe, 2)) as Omit<Network, 'recipe'>;
+  return { recipe: JSON.parse(recipe) as Settings, layers, parameters, learning, start };
+}
+
+/**
+ * The weights that a run with these settings starts from, checked; undefined for random ones.
+ *
+ * @throws {@link Failure} of kind `settings` when the model is not at hand, `network` and `weights` among the others
+ */
+export async function startingWeights(
+  core: TrainingCore,
+  { start: wanted }: Settings,
+  start: Chosen['start'],
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (wanted === undefined) return undefined;
+  const weights = start && (JSON.parse(start.card) as ModelCard).weights;
+  if (start === undefined || weights?.sha256 !== wanted.sha256) {
+    throw { kind: 'settings', detail: `the model ${wanted.model}, to start from, is not at hand; choose it again` } satisfies Failure;
+  }
+  const { card, model } = start;
+  const { file, bytes, encoding } = weights;
+  const stored =
+    typeof model === 'string'
+      ? await download(new URL(file, model), bytes, signal, () => {})
+      : new Uint8Array(await model.weights.arrayBuffer());
+  core.Classifier.verify(card, stored);
+  return encoding === 'gzip' ? gunzip(stored) : stored;
+}
