@@ -81,13 +81,22 @@ export function download(file: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
+/** Bytes of a zip that are gathered before they become a part of it. */
+const PART_BYTES = 4 * 2 ** 20;
+
 /** A zip of files stored as they are: weights do not get smaller. */
 export async function zipped(files: PathFile[]): Promise<Blob> {
   const { Zip, ZipPassThrough } = await import('fflate');
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const parts: Blob[] = [];
+  let [pieces, bytes]: [Uint8Array<ArrayBuffer>[], number] = [[], 0];
   const zip = new Zip((error, piece) => {
     if (error !== null) throw error;
     pieces.push(piece as Uint8Array<ArrayBuffer>);
+    bytes += piece.length;
+    // What lies in a Blob the browser keeps elsewhere: a page has not the memory for a hundred megabytes twice.
+    if (bytes < PART_BYTES) return;
+    parts.push(new Blob(pieces));
+    [pieces, bytes] = [[], 0];
   });
   for (const { path, file } of files) {
     const entry = new ZipPassThrough(path);
@@ -97,5 +106,5 @@ export async function zipped(files: PathFile[]): Promise<Blob> {
     entry.push(new Uint8Array(), true);
   }
   zip.end();
-  return new Blob(pieces, { type: 'application/zip' });
+  return new Blob([...parts, ...pieces], { type: 'application/zip' });
 }

@@ -383,7 +383,7 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
     best = kept(store, { file, card });
   } catch {
     const pieces: Uint8Array<ArrayBuffer>[] = [];
-    const card = training.writeModel(MODEL_ID, (piece: Uint8Array<ArrayBuffer>) => void pieces.push(piece));
+    const card = training.writeModel(MODEL_ID, (piece: Uint8Array<ArrayBuffer>) => void pieces.push(piece.slice()));
     const blob = new Blob(pieces);
     best = { card, weights: async () => blob };
   }

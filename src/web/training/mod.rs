@@ -247,8 +247,8 @@ impl TrainingRun {
         json(self.run.history())
     }
 
-    /// Hands the bytes that the constructor goes on from to `sink`, a `Uint8Array` at a time. What `sink` throws ends it and
-    /// is thrown.
+    /// Hands the bytes that the constructor goes on from to `sink`, a `Uint8Array` at a time, which is another's place after the
+    /// call. What `sink` throws ends it and is thrown.
     #[wasm_bindgen(js_name = writeCheckpoint)]
     pub fn write_checkpoint(&mut self, sink: &Function) -> Result<(), JsValue> {
         into(sink, |sink| self.run.write_checkpoint(sink))
@@ -298,14 +298,21 @@ fn weights_of(mut file: Pieces) -> Result<Weights> {
     read_weights_from(&mut file, bytes)
 }
 
-/// What `write` gives, its pieces handed to `sink`; what `sink` throws is thrown as it is.
+/// What `write` gives, its pieces handed to `sink`, which does not keep them: the next one lies where the last one lay, for a
+/// hundred megabytes of them would wait for JavaScript's collection. What `sink` throws is thrown as it is.
 fn into<T>(
     sink: &Function,
     write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<T>,
 ) -> Result<T, JsValue> {
-    let mut cause = None;
+    let (mut cause, mut buffer) = (None, Uint8Array::new_with_length(0));
     let written = write(&mut |piece| {
-        sink.call1(&JsValue::UNDEFINED, &Uint8Array::from(piece)).map(drop).map_err(|thrown| {
+        let len = piece.len() as u32;
+        if buffer.length() < len {
+            buffer = Uint8Array::new_with_length(len);
+        }
+        let filled = buffer.subarray(0, len);
+        filled.copy_from(piece);
+        sink.call1(&JsValue::UNDEFINED, &filled).map(drop).map_err(|thrown| {
             cause = Some(thrown);
             Error::Checkpoint { reason: "could not be written".into() }
         })
