@@ -16,11 +16,11 @@ export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure 
 /** What every worker has: its calls are named by numbers, and end when told so; and so do its threads. */
 export interface Ending {
   cancel(job: number): void;
-  endThreads(): void;
+  endThreads(): Promise<void>;
 }
 
-/** How long a worker that is to be ended may take to end its threads: one that computes does not hear of it. */
-const ENDING_MS = 100;
+/** How long a worker that is to be ended may take to end its threads: one that computes hears of it only afterwards. */
+const ENDING_MS = 2000;
 
 /** A worker that runs `E`. */
 export class Link<E extends Ending> {
@@ -67,7 +67,6 @@ export class Link<E extends Ending> {
   close(what: string): void {
     if (this.#closed) return;
     this.#fell(new DOMException(`${what} was closed`, 'AbortError'));
-    // A browser ends a worker at once, but its threads only after some seconds, and keeps their memory for so long.
     const late = new Promise((resolve) => setTimeout(resolve, ENDING_MS));
     void Promise.race([this.engine.endThreads(), late]).finally(() => this.#worker.terminate());
   }

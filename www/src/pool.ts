@@ -15,8 +15,11 @@ interface Share {
 /** What a thread answers when it is about to be one; anything else is why it cannot. */
 const READY = 'ready';
 
-/** What the core throws in a thread that it was told to end. */
+/** What the core throws in a thread that it was told to end, and what that then answers. */
 const ENDED = 'ended';
+
+/** How long threads may take to be gone, when they have nothing to do and are ended. */
+const GONE_MS = 500;
 
 /** The end of a thread's name: what tells it that it is one. The beginning is the name of the worker that started it. */
 const SUFFIX = ' thread';
@@ -58,6 +61,23 @@ export class Pool {
       return answer;
     });
     await Promise.race([Promise.all(ready), this.failed]);
+  }
+
+  /**
+   * Ends them and resolves when they are gone, and the worker that started them may be ended too. `tell` has those that wait
+   * for work answer {@link ENDED}.
+   *
+   * Chromium keeps a worker that is ended while its threads are, and some of those, until the tab is closed: 28 MB and more
+   * each time, in about one of ten cases on an idle machine. It says of no worker when it is gone.
+   */
+  async end(tell?: () => void): Promise<void> {
+    if (tell !== undefined) {
+      const ended = this.#workers.map((worker) => new Promise((resolve) => worker.addEventListener('message', resolve)));
+      tell();
+      await Promise.all(ended);
+    }
+    this.close();
+    await new Promise((resolve) => setTimeout(resolve, GONE_MS));
   }
 
   close(): void {
@@ -106,8 +126,10 @@ export function serve(build: Build<Bindings & Threaded>): void {
       try {
         (await core).runThread();
       } catch (cause) {
-        // It is ended with the worker that started it.
-        if (cause instanceof Error && cause.message === ENDED) return;
+        if (cause instanceof Error && cause.message === ENDED) {
+          self.postMessage(ENDED);
+          return;
+        }
         new BroadcastChannel(self.name.slice(0, -SUFFIX.length)).postMessage(String(cause));
       }
     },

@@ -87,6 +87,7 @@ async function openThreads<C extends Bindings>(
   signal: AbortSignal,
 ): Promise<Opened<C>> {
   const pool = new Pool(script, threads - 1);
+  end = () => pool.end();
   try {
     const [core, module] = await Promise.race([
       Promise.all([bindings(build), compiled(build, signal)]),
@@ -96,7 +97,7 @@ async function openThreads<C extends Bindings>(
     const { memory } = await core.default({ module_or_path: module });
     await pool.run(module, memory);
     core.initThreadPool(threads);
-    end = () => core.endThreads();
+    end = () => pool.end(() => core.endThreads());
     return { core, runtime: { variant: 'threads', threads: core.threadCount() } };
   } catch (cause) {
     pool.close();
@@ -119,12 +120,12 @@ export function openDecoders(): Promise<Decoders> {
   return decoders;
 }
 
-/** Has the threads of this worker's core end, which may do nothing any more; then the worker itself ends without delay. */
-export function endThreads(): void {
-  end();
+/** Ends the threads of this worker's core, which may do nothing any more; resolves when the worker itself may be ended. */
+export function endThreads(): Promise<void> {
+  return end();
 }
 
-let end = (): void => {};
+let end = (): Promise<void> => Promise.resolve();
 
 /** How a core makes films. */
 interface Films<F> {
