@@ -81,30 +81,33 @@ export function download(file: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Bytes of a zip that are gathered before they become a part of it. */
-const PART_BYTES = 4 * 2 ** 20;
+/** Bytes that are read at a time to sum them up. */
+const PIECE_BYTES = 4 * 2 ** 20;
 
-/** A zip of files stored as they are: weights do not get smaller. */
+/** A zip of files stored as they are, for weights do not get smaller; it refers to the files, and holds none of their bytes. */
 export async function zipped(files: PathFile[]): Promise<Blob> {
   const { Zip, ZipPassThrough } = await import('fflate');
-  const parts: Blob[] = [];
-  let [pieces, bytes]: [Uint8Array<ArrayBuffer>[], number] = [[], 0];
+  const parts: BlobPart[] = [];
+  let summing = false;
   const zip = new Zip((error, piece) => {
     if (error !== null) throw error;
-    pieces.push(piece as Uint8Array<ArrayBuffer>);
-    bytes += piece.length;
-    // What lies in a Blob the browser keeps elsewhere: a page has not the memory for a hundred megabytes twice.
-    if (bytes < PART_BYTES) return;
-    parts.push(new Blob(pieces));
-    [pieces, bytes] = [[], 0];
+    if (!summing) parts.push(piece as Uint8Array<ArrayBuffer>);
   });
   for (const { path, file } of files) {
     const entry = new ZipPassThrough(path);
     zip.add(entry);
-    const reader = file.stream().getReader();
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) entry.push(piece.value);
+    // Has its header passed on.
+    entry.push(new Uint8Array());
+    for (let start = 0; start < file.size; start += PIECE_BYTES) {
+      const piece = new Uint8Array(await file.slice(start, start + PIECE_BYTES).arrayBuffer());
+      // It passes on what it sums up, of which a page has not the memory for a hundred megabytes twice.
+      summing = true;
+      entry.push(piece);
+      summing = false;
+    }
+    parts.push(file);
     entry.push(new Uint8Array(), true);
   }
   zip.end();
-  return new Blob([...parts, ...pieces], { type: 'application/zip' });
+  return new Blob(parts, { type: 'application/zip' });
 }
