@@ -42,7 +42,11 @@ fn the_markdown_has_everything_that_was_told_measured_and_decided() {
             "sources": [{"name": "north", "description": "A hospital | in the north.", "licence": "CC BY 4.0"}],
             "split": "By patient.", "confounders": ["Age."]
         },
-        "ablation": [{"measure": "no blur", "results": {"accuracy": "91.0 %"}}]
+        "ablation": [
+            {"measure": "no blur", "results": {"accuracy": "91.0 %"}},
+            {"measure": "blur", "results": {"accuracy": "92.0 %", "loss": "0.1"}},
+            {"measure": "blur", "results": {"AUROC in the south": "0.7"}}
+        ]
     });
     fs::write(&told, description.to_string()).unwrap();
     let evaluation = format!("bands={}", measured.display());
@@ -70,7 +74,8 @@ fn the_markdown_has_everything_that_was_told_measured_and_decided() {
         "| Mass, from ",
         "## Does it look at the lungs?\n\n**This model still works with the lungs masked out**",
         "AUROC Normal / Mass, south only",
-        "| no blur | 91.0 % |",
+        "| measure | accuracy | loss |\n| --- | --- | --- |\n| no blur | 91.0 % | – |\n| blur | 92.0 % | 0.1 |\n\n| measure |",
+        "| blur | 0.7 |",
         "SHA-256 `",
     ] {
         assert!(markdown.contains(expected), "{expected} is not in\n{markdown}");

@@ -152,7 +152,10 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
       counts: [{ split: 'test', class: 'Normal', source: 'adults', films: 1234 }],
       confounders: ['Age.'],
     };
-    card.ablation = [{ measure: 'without <b>anything</b>', results: { accuracy: '90 %' } }];
+    card.ablation = [
+      { measure: 'without <b>anything</b>', results: { accuracy: '90 %' } },
+      { measure: 'elsewhere', results: { AUROC: '0.7' } },
+    ];
   });
   assert.match(await page.locator('#audit').innerText(), /^This model still works with the lungs masked out/);
   const heat = page.getByRole('region', { name: 'Heat maps' }).locator('tbody tr');
@@ -163,6 +166,11 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
   assert.equal(film.error, undefined);
   assert.match(await page.locator('[part=panel]').innerText(), /still works with the lungs masked out/);
   assert.match(await page.locator('#made').innerText(), /1,234[\s\S]*Age\.[\s\S]*without <b>anything<\/b>/);
+  // Lines that have nothing in common are no one table.
+  assert.deepEqual(await page.getByRole('region', { name: /^What was tried/ }).allInnerTexts(), [
+    'Measure\taccuracy\nwithout <b>anything</b>\t90 %',
+    'Measure\tAUROC\nelsewhere\t0.7',
+  ]);
   assert.match(await page.locator('#lacks').innerText(), /must not be used for:\s+Deciding who is treated\./);
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run());

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, percent } from './format';
-import type { Audit, Interval, MetricsEntry, ModelCard, RefusalLimits, Share } from './types';
+import type { Ablation, Audit, Interval, MetricsEntry, ModelCard, RefusalLimits, Share } from './types';
 
 /** Thresholds, the uncertain band and each class by itself, as measured. */
 export function decisions(card: ModelCard): TemplateResult | typeof nothing {
@@ -115,7 +115,6 @@ export function audited(audit: Audit): TemplateResult {
 
 /** The films it was made of, and what was tried. */
 export function made({ data, ablation = [] }: ModelCard): TemplateResult {
-  const names = [...new Set(ablation.flatMap(({ results }) => Object.keys(results)))];
   return html`
     ${data
       ? html`${data.sources.length
@@ -134,9 +133,24 @@ export function made({ data, ablation = [] }: ModelCard): TemplateResult {
       : nothing}
     ${ablation.length
       ? html`<p>What was tried on the way:</p>
-          ${table('What was tried', ['Measure', ...names], ablation.map(({ measure, results }) => [measure, ...names.map((name) => results[name] ?? '–')]))}`
+          ${compared(ablation).map((lines) => {
+            const names = [...new Set(lines.flatMap(({ results }) => Object.keys(results)))];
+            const rows = lines.map(({ measure, results }) => [measure, ...names.map((name) => results[name] ?? '–')]);
+            return table(`What was tried: ${names.join(', ')}`, ['Measure', ...names], rows);
+          })}`
       : nothing}
   `;
+}
+
+/** What was tried, in runs of lines of which each shares a result with the one before: a table each. */
+function compared(ablation: Ablation[]): Ablation[][] {
+  const runs: Ablation[][] = [];
+  for (const line of ablation) {
+    const before = runs.at(-1)?.at(-1);
+    if (before !== undefined && Object.keys(line.results).some((name) => name in before.results)) runs.at(-1)?.push(line);
+    else runs.push([line]);
+  }
+  return runs;
 }
 
 function byClass({ data, split, evaluation }: MetricsEntry): TemplateResult {

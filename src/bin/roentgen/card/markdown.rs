@@ -28,7 +28,7 @@ pub fn markdown(card: &ModelCard) -> String {
     section("How often it is right", card.metrics.iter().flat_map(measurement).collect());
     section("From probabilities to answers", decisions(card));
     section("Does it look at the lungs?", card.audit.as_ref().map_or_else(Vec::new, audit));
-    section("What was tried", vec![ablation(&card.ablation)]);
+    section("What was tried", ablation(&card.ablation));
     section("The weights", vec![weights(card)]);
     parts.join("\n\n") + "\n"
 }
@@ -241,7 +241,13 @@ fn heat(audit: &Audit) -> Vec<String> {
     vec![table(&head, rows), CAVEAT.into()]
 }
 
-fn ablation(lines: &[Ablation]) -> String {
+/// A table for every run of lines of which each shares a result with the one before.
+fn ablation(lines: &[Ablation]) -> Vec<String> {
+    let alike = |one: &Ablation, next: &Ablation| one.results.iter().any(|(name, _)| next.results.get(name).is_some());
+    lines.chunk_by(alike).map(compared).collect()
+}
+
+fn compared(lines: &[Ablation]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in lines.iter().flat_map(|line| line.results.iter()) {
         if !names.contains(&name) {
