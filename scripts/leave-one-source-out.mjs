@@ -1,0 +1,87 @@
+// What the measures against shortcuts change on a hospital that was not trained on: short trainings that see Normal films of
+// one of its two sources only, judged by validation films of the other. Prints the lines of the ablation in
+// scripts/four_findings.json.
+//
+//   node scripts/leave-one-source-out.mjs DATA_DIR WEIGHTS
+//
+// DATA_DIR as for scripts/make_four_findings.sh, whose recipe this is, a twentieth as long; WEIGHTS are ImageNet's, which that
+// script downloads. Takes half an hour on two cores; what is trained stays in runs/leave-one-source-out, and is not trained
+// again. No test film is looked at.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { root } from './record.mjs';
+
+const [data, weights] = process.argv.slice(2).map((path) => resolve(path));
+if (weights === undefined) throw new Error('give the folder of the films and the file of the weights to start from');
+const tool = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/roentgen');
+const runs = join(root, 'runs/leave-one-source-out');
+mkdirSync(runs, { recursive: true });
+
+const SICK = ['COVID-19', 'Viral Pneumonia', 'Bacterial Pneumonia'];
+const PNEUMONIAS = SICK.slice(1);
+
+/** Prefixes of the files of each source of Normal; adults share theirs with COVID-19, children with both pneumonias. */
+const SOURCES = {
+  'healthy adults': { own: 'rad_*', other: 'ker_*' },
+  'healthy children': { own: 'ker_*', other: 'rad_*' },
+};
+
+const CHANGES = ['--augment', '1', '--blur', '1', '--noise', '0.02', '--frame', '0.1'];
+const MEASURES = {
+  'films as they are': [],
+  'histograms equalised': ['--contrast', 'equalise'],
+  'much done to each film in training': CHANGES,
+  both: ['--contrast', 'equalise', ...CHANGES],
+};
+
+const only = (patterns) => patterns.flatMap((pattern) => ['--only', pattern]);
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** Trains without one source of Normal, unless that was done, and gives the model's folder. */
+function trained(name, kept, measures) {
+  const out = join(runs, name);
+  if (!existsSync(join(out, 'weights.safetensors'))) {
+    const films = only([...SICK.map((label) => `${label}/*`), `Normal/${kept}`]);
+    const recipe = '--balance square-root --batch-size 32 --schedule cosine --warmup-steps 50 --learning-rate 1e-3 --seed 1'
+      + ' --weight-decay 0.02 --dropout 0.2 --epochs 1 --steps-per-epoch 320 --freeze conv_stem,bn1,blocks.0,blocks.1';
+    const classes = ['COVID-19', 'Normal', ...PNEUMONIAS].join(',');
+    const given = ['--arch', 'efficientnet-lite0-slim', '--init', weights, '--data', data, '--out', out, '--classes', classes];
+    execFileSync(tool, ['train', ...given, ...films, ...recipe.split(' '), ...measures, '--overwrite'], {
+      stdio: ['ignore', process.stderr, 'inherit'],
+    });
+  }
+  return out;
+}
+
+/** What the model makes of validation films of some classes. */
+function measured(model, name, patterns) {
+  const file = join(runs, `${name}.json`);
+  execFileSync(tool, ['evaluate', '--model', model, '--data', join(data, 'val'), '--json', file, ...only(patterns)]);
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+const lines = [];
+for (const [people, { own, other }] of Object.entries(SOURCES)) {
+  for (const [measure, settings] of Object.entries(MEASURES)) {
+    const name = `${people}, ${measure}`.replaceAll(/[ ,]+/g, '-');
+    const model = trained(name, other, settings);
+    // Against those who are ill in the same collection: what tells the two collections apart is of no use here.
+    const ill = people === 'healthy adults' ? ['COVID-19'] : PNEUMONIAS;
+    const { auroc, auroc_interval, confusion } = measured(model, name, [...ill.map((label) => `${label}/*`), `Normal/${own}`]);
+    const [covid, normal, viral, bacterial] = confusion[1].map((films, _, row) => films / row.reduce((sum, n) => sum + n));
+    const area = auroc.Normal.toFixed(3);
+    const [low, high] = auroc_interval.Normal.map((value) => value.toFixed(3));
+    lines.push({
+      measure: `${people[0].toUpperCase()}${people.slice(1)} kept out of training: ${measure}`,
+      results: {
+        'of them called Normal': percent(normal),
+        'called COVID-19': percent(covid),
+        'called a pneumonia': percent(viral + bacterial),
+        'AUROC Normal against the ill of their own source': `${area} (${low}–${high})`,
+      },
+    });
+  }
+}
+console.log(JSON.stringify(lines, null, 2));
