@@ -81,31 +81,24 @@ export function download(file: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Bytes that are read at a time to sum them up. */
-const PIECE_BYTES = 4 * 2 ** 20;
+/** Bytes of a file that become a part of a zip at a time. */
+const PART_BYTES = 4 * 2 ** 20;
 
-/** A zip of files stored as they are, for weights do not get smaller; it refers to the files, and holds none of their bytes. */
+/** A zip of files stored as they are: weights do not get smaller. It stays whole when the files are removed. */
 export async function zipped(files: PathFile[]): Promise<Blob> {
   const { Zip, ZipPassThrough } = await import('fflate');
-  const parts: BlobPart[] = [];
-  let summing = false;
+  const parts: Blob[] = [];
   const zip = new Zip((error, piece) => {
     if (error !== null) throw error;
-    if (!summing) parts.push(piece as Uint8Array<ArrayBuffer>);
+    // What lies in a Blob the browser keeps elsewhere: a page has not the memory for a hundred megabytes twice.
+    parts.push(new Blob([piece as Uint8Array<ArrayBuffer>]));
   });
   for (const { path, file } of files) {
     const entry = new ZipPassThrough(path);
     zip.add(entry);
-    // Has its header passed on.
-    entry.push(new Uint8Array());
-    for (let start = 0; start < file.size; start += PIECE_BYTES) {
-      const piece = new Uint8Array(await file.slice(start, start + PIECE_BYTES).arrayBuffer());
-      // It passes on what it sums up, of which a page has not the memory for a hundred megabytes twice.
-      summing = true;
-      entry.push(piece);
-      summing = false;
+    for (let start = 0; start < file.size; start += PART_BYTES) {
+      entry.push(new Uint8Array(await file.slice(start, start + PART_BYTES).arrayBuffer()));
     }
-    parts.push(file);
     entry.push(new Uint8Array(), true);
   }
   zip.end();
