@@ -18,14 +18,18 @@ if (weights === undefined) throw new Error('give the folder of the films and the
 const tool = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/roentgen');
 const runs = join(root, 'runs/leave-one-source-out');
 mkdirSync(runs, { recursive: true });
+execFileSync('cargo', ['build', '--locked', '--release'], { cwd: root, stdio: ['ignore', process.stderr, 'inherit'] });
 
 const SICK = ['COVID-19', 'Viral Pneumonia', 'Bacterial Pneumonia'];
 const PNEUMONIAS = SICK.slice(1);
 
-/** Prefixes of the files of each source of Normal; adults share theirs with COVID-19, children with both pneumonias. */
+/**
+ * The two sources of Normal: how their files and those of the other begin, and who is ill in the same collection. Against those
+ * they are judged: what tells the two collections apart is of no use there.
+ */
 const SOURCES = {
-  'healthy adults': { own: 'rad_*', other: 'ker_*' },
-  'healthy children': { own: 'ker_*', other: 'rad_*' },
+  'healthy adults': { own: 'rad_*', other: 'ker_*', ill: ['COVID-19'] },
+  'healthy children': { own: 'ker_*', other: 'rad_*', ill: PNEUMONIAS },
 };
 
 const CHANGES = ['--augment', '1', '--blur', '1', '--noise', '0.02', '--frame', '0.1'];
@@ -63,12 +67,10 @@ function measured(model, name, patterns) {
 }
 
 const lines = [];
-for (const [people, { own, other }] of Object.entries(SOURCES)) {
+for (const [people, { own, other, ill }] of Object.entries(SOURCES)) {
   for (const [measure, settings] of Object.entries(MEASURES)) {
     const name = `${people}, ${measure}`.replaceAll(/[ ,]+/g, '-');
     const model = trained(name, other, settings);
-    // Against those who are ill in the same collection: what tells the two collections apart is of no use here.
-    const ill = people === 'healthy adults' ? ['COVID-19'] : PNEUMONIAS;
     const { auroc, auroc_interval, confusion } = measured(model, name, [...ill.map((label) => `${label}/*`), `Normal/${own}`]);
     const [covid, normal, viral, bacterial] = confusion[1].map((films, _, row) => films / row.reduce((sum, n) => sum + n));
     const area = auroc.Normal.toFixed(3);
@@ -79,7 +81,7 @@ for (const [people, { own, other }] of Object.entries(SOURCES)) {
         'of them called Normal': percent(normal),
         'called COVID-19': percent(covid),
         'called a pneumonia': percent(viral + bacterial),
-        'AUROC Normal against the ill of their own source': `${area} (${low}–${high})`,
+        'AUROC of Normal': `${area} (${low}–${high})`,
       },
     });
   }
