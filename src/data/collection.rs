@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::alike::{alike, difference_hash};
+use super::layout::{Layout, Place, SPLITS};
 use super::manifest::Manifest;
 use super::split::hold_out;
 use super::{Dataset, Sample};
@@ -105,70 +106,6 @@ pub struct Copies {
     pub left_out: Vec<String>,
     /// Those of them that are in another split than their folder, or the draw, had put them.
     pub moved: Vec<String>,
-}
-
-/// Splits in the order in which they keep a picture that several of them have: nothing is trained on that is tested.
-const SPLITS: [&str; 3] = ["test", "val", "train"];
-
-/// Where a path belongs.
-struct Place<'a> {
-    /// Index into [`SPLITS`].
-    split: usize,
-    class: &'a str,
-    /// Below the class folder.
-    rest: &'a str,
-}
-
-/// How the paths are laid out.
-struct Layout {
-    /// The folder that everything lies in: empty, or ending in `/`.
-    root: String,
-    /// Whether `train` and its like lie in it, or the classes do.
-    splits: bool,
-}
-
-impl Layout {
-    fn of<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Result<Self> {
-        let mut root = String::new();
-        loop {
-            let below = paths.clone().filter_map(|path| path.strip_prefix(&root));
-            let folders: BTreeSet<&str> = below.filter_map(|path| path.split_once('/')).map(|(name, _)| name).collect();
-            let has = |name| folders.contains(name);
-            if has("train") {
-                return Ok(Self { root, splits: true });
-            }
-            if has("test") || has("val") {
-                return Err(refuse("there is a `test` or `val` folder but no `train` folder".into()));
-            }
-            // One folder with folders in it is the one that was dropped.
-            let only = folders.first().map(|name| format!("{root}{name}/"));
-            match only {
-                None => {
-                    let reason = "there are no class folders; put the films of each class into a folder of its own";
-                    return Err(refuse(reason.into()));
-                }
-                Some(inner) if folders.len() == 1 && paths.clone().any(|path| is_nested(path, &inner)) => root = inner,
-                Some(_) => return Ok(Self { root, splits: false }),
-            }
-        }
-    }
-
-    /// Where `path` belongs; `None` for what lies in no class folder.
-    fn place<'a>(&self, path: &'a str) -> Option<Place<'a>> {
-        let mut below = path.strip_prefix(&self.root)?;
-        let mut split = SPLITS.len() - 1;
-        if self.splits {
-            let (name, rest) = below.split_once('/')?;
-            split = SPLITS.iter().position(|split| *split == name)?;
-            below = rest;
-        }
-        let (class, rest) = below.split_once('/')?;
-        Some(Place { split, class, rest })
-    }
-}
-
-fn is_nested(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|below| below.contains('/'))
 }
 
 impl Collection {

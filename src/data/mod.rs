@@ -12,6 +12,8 @@ mod dataset;
 mod either;
 #[cfg(feature = "cli")]
 mod folder;
+#[cfg(any(feature = "cli", feature = "training"))]
+mod layout;
 mod loader;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod manifest;
