@@ -42,6 +42,10 @@ pub struct Evaluation {
     pub accuracy_interval: [f64; 2],
     /// Interval of the accuracy when patients are resampled; the one to believe where films share patients.
     pub accuracy_interval_by_group: Option<[f64; 2]>,
+    /// How often the right class is the most probable of those that have films here, where the model knows others besides:
+    /// what it answers when it is asked about these alone.
+    #[serde(default)]
+    pub among_present: Option<Share>,
     /// Mean sensitivity over the classes that have films.
     pub balanced_accuracy: f64,
     /// Area under the ROC curve of each class against the rest.
@@ -124,6 +128,7 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
         accuracy: hits as f64 / n as f64,
         accuracy_interval: wilson(hits, n),
         accuracy_interval_by_group: groups.map(|groups| bootstrap_by_group(&correct, groups, BOOTSTRAP_SEED)),
+        among_present: among_present(scores, labels, k, groups),
         balanced_accuracy: sensitivities.iter().sum::<f64>() / sensitivities.len() as f64,
         auroc: classes.iter().cloned().zip(areas).collect(),
         auroc_interval: Some(classes.iter().cloned().zip(area_intervals).collect()),
@@ -135,6 +140,17 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
         answered: None,
         classes: classes.to_vec(),
     }
+}
+
+/// [`Evaluation::among_present`]; `None` where every class has films, or only one has.
+fn among_present(scores: &[f32], labels: &[usize], classes: usize, groups: Option<&[String]>) -> Option<Share> {
+    let present: Vec<usize> = (0..classes).filter(|class| labels.contains(class)).collect();
+    if present.len() == classes || present.len() < 2 {
+        return None;
+    }
+    let asked = |row: &[f32]| present[argmax(&present.iter().map(|&class| row[class]).collect::<Vec<_>>())];
+    let hits: Vec<bool> = scores.chunks_exact(classes).zip(labels).map(|(row, &label)| asked(row) == label).collect();
+    Share::of(&hits, groups)
 }
 
 /// The probability of `class` for each film, and whether the film is of that class.
@@ -249,6 +265,20 @@ mod tests {
         let evaluation = evaluate(&certain(&[0, 1, 2], 3), &[0, 1, 1], &names, None);
         assert_eq!(evaluation.auroc.get("c"), Some(&None));
         assert_eq!(evaluation.balanced_accuracy, 0.75);
+    }
+
+    /// Three films of two classes of a model that knows three: two are given to the third, one of which would be right
+    /// without it.
+    #[test]
+    fn classes_with_films_are_also_judged_among_themselves() {
+        let names = classes(&["a", "b", "c"]);
+        let scores = [0.3, 0.2, 0.5, 0.4, 0.1, 0.5, 0.1, 0.8, 0.1];
+        let evaluation = evaluate(&scores, &[0, 1, 1], &names, None);
+        assert_eq!(evaluation.accuracy, 1.0 / 3.0);
+        assert_eq!(evaluation.among_present, Share::of(&[true, false, true], None));
+        // Every class has films, or only one has: there is nothing else to ask.
+        assert_eq!(evaluate(&scores, &[0, 1, 2], &names, None).among_present, None);
+        assert_eq!(evaluate(&scores, &[1, 1, 1], &names, None).among_present, None);
     }
 
     #[test]

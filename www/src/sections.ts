@@ -70,6 +70,7 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
         <tbody>
           ${metrics.map(({ data, split, evaluation }) => [
             row(`${data}, ${split}`, evaluation, intervalOf(evaluation), auroc(evaluation), ''),
+            ...amongPresent(evaluation),
             ...Object.entries(evaluation.by_source ?? {}).flatMap(([source, part]) => [
               row(`of these, ${source}`, part, part.accuracy_interval, '', 'part'),
               ...Object.entries(part.by_class ?? {}).map(([name, { of, value, interval, interval_by_group }]) =>
@@ -84,6 +85,15 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
       ? html`<p class="quiet">Intervals of whole sets resample patients, not films: films of one patient are alike.</p>`
       : nothing}
   `;
+}
+
+/** The same films when the classes that none of them has are no answer. */
+function amongPresent({ among_present, per_class }: Evaluation): TemplateResult[] {
+  if (!among_present) return [];
+  const { of, value, interval, interval_by_group } = among_present;
+  const present = Object.entries(per_class).flatMap(([name, { n }]) => (n > 0 ? [name] : []));
+  const name = `asked between ${present.join(' and ')} alone`;
+  return [row(name, { n: of, accuracy: value }, interval_by_group ?? interval, '', 'part')];
 }
 
 function row(

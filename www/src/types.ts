@@ -149,6 +149,8 @@ export interface Evaluation {
   accuracy_interval: Interval;
   /** Interval with patients resampled; wider, and the one to believe, where patients have several films. */
   accuracy_interval_by_group?: Interval | null;
+  /** How often it is right when it is asked about the classes that have films here alone. */
+  among_present?: Share | null;
   /** Area under the ROC curve of each class against the rest; null where it cannot be measured. */
   auroc: Record<string, number | null>;
   auroc_interval?: Record<string, Interval | null> | null;

@@ -143,6 +143,14 @@ fn describe(report: &Report) -> String {
     if let Some(by_group) = evaluation.accuracy_interval_by_group {
         text += &format!(", by patient {}", ui::interval(by_group));
     }
+    if let Some(share) = &evaluation.among_present {
+        text += &format!(
+            "\nasked between {} alone: {}, 95 % interval {}",
+            present(evaluation),
+            ui::percent(share.value),
+            ui::interval(bounds(share)),
+        );
+    }
     text += &format!("\nbalanced accuracy  {}", ui::percent(evaluation.balanced_accuracy));
     text += &format!("\nloss               {:.4}", evaluation.loss);
     if let Some(ece) = evaluation.ece {
@@ -218,6 +226,12 @@ fn describe(report: &Report) -> String {
         text += &format!("\n\nleft out, not readable: {} (named above)", ui::thousands(report.unreadable.len()));
     }
     text
+}
+
+/// The classes that have films, in words.
+pub fn present(evaluation: &Evaluation) -> String {
+    let classes = evaluation.per_class.iter().filter(|(_, rates)| rates.n > 0).map(|(class, _)| class);
+    classes.collect::<Vec<_>>().join(" and ")
 }
 
 /// What operating points reach, as rows of a table.

@@ -6,6 +6,7 @@ use roentgen::formats::{MetricsEntry, ModelCard};
 use roentgen::labels::ByName;
 use roentgen::metrics::{Answered, Share};
 
+use crate::evaluate::present;
 use crate::ui;
 
 /// The whole card.
@@ -69,8 +70,12 @@ fn measurement(MetricsEntry { data, split, evaluation }: &MetricsEntry) -> Vec<S
         None => format!("{} by film", ui::interval(share)),
     };
     let ece = evaluation.ece.map_or(String::new(), |ece| format!(" Calibration error {}.", ui::percent(ece)));
+    let among = evaluation.among_present.as_ref().map_or(String::new(), |share| {
+        let interval = grouped(share.interval, share.interval_by_group);
+        format!(" Asked between {} alone: {} right, {interval}.", present(evaluation), ui::percent(share.value))
+    });
     let whole = format!(
-        "{} films: {} right, 95 % interval {}. Balanced accuracy {}, loss {:.3}.{ece}",
+        "{} films: {} right, 95 % interval {}.{among} Balanced accuracy {}, loss {:.3}.{ece}",
         ui::thousands(evaluation.n),
         ui::percent(evaluation.accuracy),
         grouped(evaluation.accuracy_interval, evaluation.accuracy_interval_by_group),
