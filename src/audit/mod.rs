@@ -9,7 +9,6 @@
 //! shown that it needs no lungs.
 
 mod heat;
-mod lungs;
 mod probe;
 mod views;
 
@@ -19,7 +18,6 @@ use crate::metrics::intervals::BOOTSTRAP_SEED;
 use crate::metrics::{Share, argmax, auroc, auroc_interval, bootstrap};
 
 pub use heat::{CAVEAT, Looked, heat_inside};
-pub use lungs::{LungMask, MeanLungs, stretched};
 pub use probe::{FEWEST, Logistic, Rows, probes};
 pub use views::View;
 

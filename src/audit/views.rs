@@ -1,7 +1,7 @@
 //! Films of which something was taken away.
 
-use super::LungMask;
 use crate::image::Radiograph;
+use crate::preprocess::LungMask;
 use crate::preprocess::resize::resize;
 
 /// Width of the border, as a share of each side: hardly any lung reaches there.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
+use super::{Dataset, Surroundings};
 use crate::error::{Error, Result};
 use crate::preprocess::{Augment, Preprocess};
 
@@ -89,6 +89,8 @@ pub struct LoaderConfig {
     pub augment: Augment,
     /// Which films are drawn how often.
     pub balance: Balance,
+    /// Share of the films whose lungs are given the [`Surroundings`] of another film's of the same batch.
+    pub surroundings: f32,
 }
 
 /// Endless shuffled, augmented batches. Holds no state between batches, so a resumed run sees what an uninterrupted
@@ -103,10 +105,13 @@ pub struct Loader {
     lists: Vec<Vec<Vec<usize>>>,
     /// In what order the lists of the first and only class take turns, where that is not one after the other.
     turns: Vec<usize>,
+    surroundings: Surroundings,
 }
 
-/// Where the random number streams of passes over a list begin; those below belong to the films drawn, by number.
+/// Where the random number streams of passes over a list begin, and those of the surroundings of the films drawn; those below
+/// belong to the films drawn, by number.
 const PASS_STREAMS: u64 = 1 << 63;
+const SURROUNDINGS_STREAMS: u64 = 1 << 62;
 
 impl Loader {
     /// Batches of `dataset`, which each of them is given again; `preprocess` is the one given to [`Dataset::load`].
@@ -140,7 +145,8 @@ impl Loader {
             Balance::SquareRoot => turns(&lists[0].iter().map(|list| (list.len() as f64).sqrt()).collect::<Vec<_>>()),
             _ => Vec::new(),
         };
-        Ok(Self { preprocess: preprocess.clone(), config, of: dataset.len(), lists, turns })
+        let surroundings = Surroundings::new(preprocess.height, preprocess.width);
+        Ok(Self { preprocess: preprocess.clone(), config, of: dataset.len(), lists, turns, surroundings })
     }
 
     /// The batch of one step, counted from 0: the same for the same seed, on any number of threads.
@@ -152,7 +158,14 @@ impl Loader {
         let (films, first) = (self.films(step), step * self.config.batch_size as u64);
         let Preprocess { height, width, .. } = self.preprocess;
         let augment = &self.config.augment;
-        Batch::assemble(dataset, &self.preprocess, &films, |position, grey| {
+        Batch::assemble(dataset, &self.preprocess, &films, |position, mut grey| {
+            if self.config.surroundings > 0.0 {
+                let mut rng = self.stream(SURROUNDINGS_STREAMS | (first + position as u64));
+                if rng.random::<f32>() < self.config.surroundings {
+                    let other = films[rng.random_range(..films.len())];
+                    self.surroundings.exchange(&mut grey, &dataset.grey(other));
+                }
+            }
             if augment.is_none() {
                 return grey;
             }

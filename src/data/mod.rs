@@ -19,6 +19,7 @@ mod loader;
 mod manifest;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod split;
+mod surroundings;
 mod survey;
 
 use std::fs::File;
@@ -32,6 +33,7 @@ pub use either::Either;
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
+pub use surroundings::Surroundings;
 pub use survey::{Survey, survey};
 
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@
 
 mod augment;
 mod contrast;
+mod lungs;
 mod normalise;
 pub(crate) mod resize;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use augment::Augment;
 pub use contrast::Contrast;
+pub use lungs::{LungMask, MeanLungs, stretched};
 pub(crate) use resize::resize;
 
 use crate::error::{Error, Result};

@@ -44,6 +44,10 @@ pub struct TrainConfig {
     /// The `α` of [`Mixup`](super::Mixup); 0 is none.
     #[serde(default)]
     pub mixup: f32,
+    /// Share of the training images whose lungs are given the [`Surroundings`](crate::data::Surroundings) of another image's,
+    /// in `[0, 1]`.
+    #[serde(default)]
+    pub surroundings: f32,
     /// Which layers stay as they start.
     #[serde(default)]
     pub freeze: Freeze,
@@ -134,6 +138,7 @@ impl TrainConfig {
             dropout: 0.0,
             label_smoothing: 0.0,
             mixup: 0.0,
+            surroundings: 0.0,
             freeze: Freeze::default(),
             norms: Norms::default(),
             start: None,
@@ -200,6 +205,9 @@ impl TrainConfig {
             if !(0.0..1.0).contains(&share) {
                 return refuse(field, "must be at least 0 and below 1");
             }
+        }
+        if !(0.0..=1.0).contains(&self.surroundings) {
+            return refuse("surroundings", "must be at least 0 and at most 1");
         }
         for either in &self.either {
             either.labels(&self.classes)?;

@@ -259,7 +259,7 @@ fn dataset(counts: &[usize], source_of: impl Fn(usize) -> Option<String>) -> (Da
 }
 
 fn config(batch_size: usize, balance: Balance) -> LoaderConfig {
-    LoaderConfig { batch_size, seed: 3, augment: Augment::default(), balance }
+    LoaderConfig { batch_size, seed: 3, augment: Augment::default(), balance, surroundings: 0.0 }
 }
 
 /// The greys of a batch's films, hence their numbers.
@@ -312,6 +312,34 @@ fn a_batch_depends_on_seed_and_step_alone_whatever_the_threads() {
     backward.reverse();
     assert!(forward == backward);
     assert!(forward[0] != forward[1]);
+}
+
+#[test]
+fn surroundings_come_from_films_of_the_batch_and_lungs_and_targets_stay() {
+    let (dataset, preprocess) = dataset(&[20, 20], |_| None);
+    let batches = |surroundings: f32| -> Vec<Batch> {
+        let config = LoaderConfig { surroundings, ..config(8, Balance::None) };
+        let loader = Loader::new(&dataset, &preprocess, config).unwrap();
+        (0..25).map(|step| loader.batch(&dataset, step)).collect()
+    };
+    // The grey at a place of each film: in its corner, and in the middle of a lung.
+    let at = |batch: &Batch, place: usize| -> Vec<usize> {
+        batch.images.chunks(SIDE * SIDE).map(|film| (film[place] * 255.0).round() as usize).collect()
+    };
+    let lung = SIDE / 2 * SIDE + SIDE * 3 / 10;
+    let (own, all, half) = (batches(0.0), batches(1.0), batches(0.5));
+    let mut changed = [0; 2];
+    for ((own, all), half) in own.iter().zip(&all).zip(&half) {
+        let numbers = at(own, 0);
+        for (batch, changed) in [all, half].into_iter().zip(&mut changed) {
+            assert_eq!((at(batch, lung), &batch.targets), (numbers.clone(), &own.targets));
+            let around = at(batch, 0);
+            assert!(around.iter().all(|number| numbers.contains(number)));
+            *changed += around.iter().zip(&numbers).filter(|(around, own)| around != own).count();
+        }
+    }
+    // Of 200 films 7 in 8 are given another one than themselves, or half as many: within four standard deviations.
+    assert!((156..=194).contains(&changed[0]) && (59..=116).contains(&changed[1]), "{changed:?}");
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use rayon::prelude::*;
-use roentgen::audit::{Looked, LungMask, View};
+use roentgen::audit::{Looked, View};
 use roentgen::classifier::Classifier;
 use roentgen::data::Sample;
 use roentgen::error::Result;
 use roentgen::image::Radiograph;
 use roentgen::metrics::argmax;
-use roentgen::preprocess::Preprocess;
+use roentgen::preprocess::{LungMask, Preprocess};
 
 use crate::films::{self, Outputs};
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, ImageFormat};
-use roentgen::audit::{LungMask, MeanLungs, stretched};
 use roentgen::data::{Sample, read_film};
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::Lungs;
 use roentgen::formats::folder::write_file_atomically;
 use roentgen::image::{Limits, Radiograph, decode};
 use roentgen::preprocess::Preprocess;
+use roentgen::preprocess::{LungMask, MeanLungs, stretched};
 use serde::Deserialize;
 
 use crate::ui;

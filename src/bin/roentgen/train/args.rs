@@ -69,6 +69,10 @@ pub struct Args {
     /// Blend each training image with another one, by shares of a Beta distribution with this α; 0 is none
     #[arg(long, default_value_t = 0.0, value_name = "ALPHA")]
     mixup: f32,
+    /// Share of the training images whose lungs are given what lies around those of another image, which takes away what
+    /// the surroundings say of the finding. Lungs are taken to lie where they do in most films
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    surroundings: f32,
     /// Strength of random changes to training images: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in
     /// position, mirrored or not, exposure and contrast
     #[arg(long, default_value_t = 0.0)]
@@ -225,6 +229,7 @@ impl Args {
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
+            surroundings: self.surroundings,
             norms: match self.norms {
                 None => base.norms,
                 Some(NormsName::Batch) => Norms::Batch,

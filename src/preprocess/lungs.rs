@@ -1,8 +1,8 @@
 //! Where the lungs lie in a film of which nobody has drawn them: where they lie in most films.
 
+use super::resize::resize;
 use crate::error::{Error, Result};
 use crate::image::{Limits, Radiograph, decode};
-use crate::preprocess::resize::resize;
 
 /// Pixels a side of the mean.
 const SIDE: usize = 64;
@@ -66,6 +66,11 @@ impl MeanLungs {
     /// Pixels a side, and the frequency of lung at each, row-major in `[0, 1]`.
     pub fn luma(&self) -> (usize, &[f32]) {
         (self.0.width(), self.0.luma())
+    }
+
+    /// The frequency of lung at each place of a film of another size, row-major `[height, width]`.
+    pub fn stretched(&self, height: usize, width: usize) -> Vec<f32> {
+        resize(self.0.luma(), self.0.height(), self.0.width(), height, width)
     }
 
     /// The places with lung in at least a tenth of the masks.
