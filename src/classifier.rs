@@ -196,10 +196,10 @@ impl Classifier {
         card.validate()?;
         let architecture = Architecture::of(&card)?;
         let classes = card.classes.len();
-        let graph = architecture.graph(classes);
+        let graph = architecture.network(&card.preprocess, classes)?;
         let mut weights = unpacked(architecture, &graph, file, bytes)?;
         let gate = card.refusal.as_ref().map(|info| Gate::take(&mut weights, info.features)).transpose()?;
-        let network = Network { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes };
+        let network = Network { model: Frozen::new(&graph, weights, precision)?, input: graph.input(), classes };
         if let Some(info) = card.refusal.as_ref().filter(|info| info.features != network.model.trace_len()) {
             let (given, left) = (info.features, network.model.trace_len());
             let reason = format!("`refusal.features` is {given}; `{}` leaves {left}", card.architecture);

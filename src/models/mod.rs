@@ -11,6 +11,8 @@ mod normalised;
 mod resnet50;
 mod scratch_cnn;
 
+use std::ops::RangeInclusive;
+
 use crate::error::{Error, Result};
 use crate::formats::ModelCard;
 use crate::nn::Graph;
@@ -41,8 +43,12 @@ pub enum Architecture {
 /// Side of the images that networks for ImageNet take, in pixels.
 const IMAGENET_SIDE: usize = 224;
 
-/// Side of the slim network's images, in pixels: three quarters of the larger one's work.
+/// Side of the slim network's images where nothing else is said, in pixels: three quarters of the larger one's work.
 const SLIM_SIDE: usize = 192;
+
+/// Sides of images, in pixels, for which the networks can be built that end with a mean over the image: below, little is left
+/// at their last convolution; above, a card could ask for any amount of memory.
+const SIDES: RangeInclusive<usize> = 64..=512;
 
 impl Architecture {
     /// All of them.
@@ -67,16 +73,37 @@ impl Architecture {
     /// network takes.
     pub fn of(card: &ModelCard) -> Result<Self> {
         let architecture = Self::from_name(&card.architecture)?;
-        let settings = &card.preprocess;
-        let (given, taken) = ([settings.channels, settings.height, settings.width], architecture.input());
-        if given != taken {
-            let reason = format!(
-                "`preprocess` gives {given:?} (channels, height, width); `{}` takes {taken:?}",
-                card.architecture
-            );
-            return Err(Error::ModelCard { reason });
-        }
+        architecture.check(&card.preprocess).map_err(|reason| Error::ModelCard { reason })?;
         Ok(architecture)
+    }
+
+    /// What is wrong with `preprocess` for this network.
+    fn check(self, preprocess: &Preprocess) -> std::result::Result<(), String> {
+        let given = [preprocess.channels, preprocess.height, preprocess.width];
+        let own @ [channels, ..] = self.input();
+        let side = preprocess.height;
+        if given == own || self.takes_any_side() && given == [channels, side, side] && SIDES.contains(&side) {
+            return Ok(());
+        }
+        let others = match self.takes_any_side() {
+            true => format!(", or the same with other sides of {} to {} px", SIDES.start(), SIDES.end()),
+            false => String::new(),
+        };
+        Err(format!("`preprocess` gives {given:?} (channels, height, width); `{}` takes {own:?}{others}", self.name()))
+    }
+
+    /// Whether its weights are the same for images of any size: it ends with a mean over the image.
+    fn takes_any_side(self) -> bool {
+        self != Self::ScratchCnn
+    }
+
+    /// The network for `classes` classes and films as `preprocess` gives them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where those are not what it takes.
+    pub fn network(self, preprocess: &Preprocess, classes: usize) -> Result<Graph> {
+        self.check(preprocess).map_err(|reason| Error::Config { field: "preprocess", reason })?;
+        self.graph_for(preprocess.height, classes)
     }
 
     /// Name on the command line and in model cards.
@@ -99,7 +126,7 @@ impl Architecture {
         }
     }
 
-    /// Dimensions of one input, `[channels, height, width]`.
+    /// Dimensions of one input where nothing else is said, `[channels, height, width]`.
     pub fn input(self) -> [usize; 3] {
         let channels = if self == Self::EfficientNetLite0Slim { 1 } else { 3 };
         [channels, self.side(), self.side()]
@@ -142,6 +169,31 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_that_end_with_a_mean_take_other_sides_and_the_scratch_cnn_its_own() {
+        for architecture in Architecture::ALL {
+            let own = architecture.preprocess();
+            let network = |height, width| architecture.network(&Preprocess { height, width, ..own.clone() }, 3);
+            let [channels, side, _] = architecture.input();
+            assert_eq!(network(side, side).unwrap().input(), [channels, side, side]);
+            let other = network(256, 256);
+            if architecture == Architecture::ScratchCnn {
+                let refused = other.unwrap_err().to_string();
+                assert!(
+                    refused.contains("gives [3, 256, 256]") && refused.ends_with("takes [3, 128, 128]"),
+                    "{refused}"
+                );
+            } else {
+                let other = other.unwrap();
+                assert_eq!(other.input(), [channels, 256, 256]);
+                assert_eq!(other.parameter_count(), architecture.graph(3).parameter_count());
+            }
+            for (height, width) in [(256, 224), (63, 63), (513, 513)] {
+                assert!(network(height, width).is_err(), "{} took {height} × {width}", architecture.name());
+            }
+        }
+    }
 
     #[test]
     fn networks_have_the_published_numbers_of_trained_parameters() {

@@ -170,6 +170,14 @@ impl TrainConfig {
         }
     }
 
+    /// The network to train, for films as they are prepared here.
+    ///
+    /// # Errors
+    /// [`Error::UnknownArchitecture`], and those of [`Architecture::network`].
+    pub fn graph(&self) -> Result<Graph> {
+        Architecture::from_name(&self.architecture)?.network(&self.preprocess, self.classes.len())
+    }
+
     /// Steps in the whole run.
     pub fn total_steps(&self) -> u64 {
         (self.epochs * self.steps_per_epoch) as u64
@@ -181,7 +189,6 @@ impl TrainConfig {
     /// [`Error::Config`] names the field; [`Error::UnknownArchitecture`].
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
-        let architecture = Architecture::from_name(&self.architecture)?;
         self.preprocess.validate()?;
         if self.classes.len() < 2 {
             return refuse("classes", "a classifier needs at least two");
@@ -212,7 +219,7 @@ impl TrainConfig {
         for either in &self.either {
             either.labels(&self.classes)?;
         }
-        let graph = architecture.graph(self.classes.len());
+        let graph = self.graph()?;
         if let Freeze::Layers(parts) = &self.freeze {
             for part in parts {
                 let alone = Freeze::Layers(vec![part.clone()]);

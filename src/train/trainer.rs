@@ -4,7 +4,6 @@ use super::{Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, share_
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
-use crate::models::Architecture;
 use crate::nn::{Dropout, Graph, ParameterSpec, Training, Weights};
 
 /// A network in training.
@@ -43,7 +42,7 @@ impl Trainer {
     /// Those of [`TrainConfig::validate`].
     pub fn new(config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let graph = config.graph()?;
         let network = Training::new(&graph, config.seed);
         Ok(Self::with_network(config, &graph, network))
     }
@@ -54,7 +53,7 @@ impl Trainer {
     /// Those of [`TrainConfig::validate`] and of [`Training::from_weights`].
     pub fn from_weights(config: TrainConfig, weights: Weights) -> Result<Self> {
         config.validate()?;
-        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let graph = config.graph()?;
         let network = Training::from_weights(&graph, weights)?;
         Ok(Self::with_network(config, &graph, network))
     }
@@ -65,7 +64,7 @@ impl Trainer {
     /// Those of [`TrainConfig::validate`].
     pub(super) fn unset(config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
+        let graph = config.graph()?;
         let network = Training::unset(&graph);
         Ok(Self::with_network(config, &graph, network))
     }
@@ -212,6 +211,7 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Architecture;
     use crate::models::scratch_cnn;
     use crate::train::OptimizerConfig;
 

@@ -36,10 +36,13 @@ function pixels(page, what) {
 const map = (page) => page.locator('[part=map]');
 const shown = (page, label) => page.getByText(`Yellow raised ${label} most`).waitFor();
 
+/** Pixels a side of what the network sees. */
+const side = JSON.parse(readFileSync(join(model, 'model.json'), 'utf8')).preprocess.width;
+
 /** A film of the network's own size, so that nothing is resized, with a light patch on the dark. */
 function film() {
   const noise = random(7);
-  const bytes = greyPng(192, 192, (x, y) => (Math.hypot(x - 40, y - 70) < 25 ? 200 : 60) + (noise() >> 4));
+  const bytes = greyPng(side, side, (x, y) => (Math.hypot(x - 40, y - 70) < 25 ? 200 : 60) + (noise() >> 4));
   return { name: 'film.png', type: 'image/png', bytes };
 }
 
@@ -56,7 +59,7 @@ test('the map is the command line’s, for each class', async (t) => {
     await page.getByRole('combobox', { name: 'What speaks for' }).selectOption(label);
     await shown(page, label);
     const layer = await pixels(page, '[part=map]');
-    assert.deepEqual([layer.width, layer.height], [192, 192]);
+    assert.deepEqual([layer.width, layer.height], [side, side]);
     const out = join(folder, 'map.png');
     await roentgen('predict', '--model', model, file, '--show-anyway', '--explain', out, '--class', label);
     const expected = (await pixels(page, `data:image/png;base64,${readFileSync(out).toString('base64')}`)).data;

@@ -59,13 +59,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options =
         FolderOptions { classes: Some(card.classes.clone()), only: args.only.clone(), ..FolderOptions::default() };
     let folders = data::open(&args.data, &options)?;
-    let (mut weights, mut how) = match Architecture::from_name(&card.architecture)? {
+    let architecture = Architecture::of(&card)?;
+    let graph = architecture.network(&card.preprocess, card.classes.len())?;
+    let (mut weights, mut how) = match architecture {
         Architecture::ScratchCnn => factored(&args, &card, read_weights(&safetensors)?, &folders.train)?,
-        other => rounded(&other.graph(card.classes.len()), read_weights(&safetensors)?)?,
+        _ => rounded(&graph, read_weights(&safetensors)?)?,
     };
     if args.fit_bias {
         let offsets = offsets(&card, &write_weights(&weights)?, &folders.val)?;
-        let graph = Architecture::from_name(&card.architecture)?.graph(card.classes.len());
         let bias = weights.iter_mut().find(|weight| graph.is_last(&weight.name) && weight.shape.len() == 1);
         let bias = bias.expect("the last layer has a bias");
         bias.values.iter_mut().zip(&offsets).for_each(|(bias, offset)| *bias += *offset as f32);

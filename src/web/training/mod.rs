@@ -192,8 +192,7 @@ impl TrainingRun {
             let run = match (checkpoint, safetensors) {
                 (Some(checkpoint), _) => Run::resume(checkpoint, config, &data)?,
                 (None, Some(file)) => {
-                    let graph = Architecture::from_name(&config.architecture)?.graph(config.classes.len());
-                    let (weights, _) = initial_weights(&graph, weights_of(file)?, &config)?;
+                    let (weights, _) = initial_weights(&config.graph()?, weights_of(file)?, &config)?;
                     Run::from_weights(config, weights, data)?
                 }
                 (None, None) => Run::new(config, data)?,
@@ -325,7 +324,8 @@ fn into<T>(
 #[wasm_bindgen(js_name = describeNetwork)]
 pub fn describe_network(config: &str, classes: usize) -> Result<String, JsValue> {
     let config: TrainConfig = serde_json::from_str(config).map_err(JsError::from)?;
-    let graph = Architecture::from_name(&config.architecture).map_err(thrown)?.graph(classes);
+    let architecture = Architecture::from_name(&config.architecture).map_err(thrown)?;
+    let graph = architecture.network(&config.preprocess, classes).map_err(thrown)?;
     let learns = |spec: &&ParameterSpec| spec.trained && !config.freeze.holds(&graph, &spec.name);
     let learning: usize = graph.parameters().iter().filter(learns).map(ParameterSpec::len).sum();
     let parameters = graph.parameter_count();

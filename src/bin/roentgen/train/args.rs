@@ -107,6 +107,10 @@ pub struct Args {
     /// Contrast step of the preprocessing; that of the model folder in --init, or `none`, where not given
     #[arg(long, value_enum)]
     contrast: Option<ContrastName>,
+    /// Side of the network's images in pixels, 64 to 512, for networks that end with a mean over the image; its own or that
+    /// of the model folder in --init where not given
+    #[arg(long, value_name = "PIXELS")]
+    side: Option<usize>,
     /// Subtracted from values in [0, 1]; the network's or the model's own where not given
     #[arg(long)]
     mean: Option<f32>,
@@ -196,6 +200,8 @@ impl Args {
         });
         let config = TrainConfig {
             preprocess: Preprocess {
+                height: self.side.unwrap_or(base.preprocess.height),
+                width: self.side.unwrap_or(base.preprocess.width),
                 contrast: contrast.unwrap_or(base.preprocess.contrast),
                 mean: self.mean.unwrap_or(base.preprocess.mean),
                 std: self.std.unwrap_or(base.preprocess.std),

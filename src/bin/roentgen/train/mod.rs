@@ -130,7 +130,7 @@ impl<'a> Init<'a> {
                 (path, read_initial(&bytes, architecture)?)
             }
         };
-        let (weights, fresh) = initial_weights(&architecture.graph(config.classes.len()), file, config)?;
+        let (weights, fresh) = initial_weights(&config.graph()?, file, config)?;
         let (all, taken) = (weights.0.len(), weights.0.len() - fresh.len());
         eprintln!("starting from {taken} of {all} tensors in {}", path.display());
         if !fresh.is_empty() {
