@@ -230,9 +230,9 @@ impl Classifier {
         let (logits, refused) = match (&self.gate, &self.card.refusal) {
             (Some(gate), Some(info)) => {
                 let [traces, logits] = self.network.traces(&input)?;
-                (logits, plain::refuse(film).or_else(|| gate.refuse(&traces, info)))
+                (self.with_mirror(logits, &input)?, plain::refuse(film).or_else(|| gate.refuse(&traces, info)))
             }
-            _ => (self.network.logits(&input)?, None),
+            _ => (self.logits(&input)?, None),
         };
         let scores = probabilities(&logits, self.card.classes.len(), self.card.temperature());
         let best = argmax(&scores);
@@ -266,12 +266,17 @@ impl Classifier {
     }
 
     /// [`explain`](Self::explain) for a film that is preprocessed as the card says, `[channels, height, width]`, and the class
-    /// at an index.
+    /// at an index. Of a model that judges films mirrored too it is the mean of both maps.
     ///
     /// # Panics
     /// When `image` is not one film, or there is no such class.
     pub fn heat_map(&self, image: &[f32], class: usize) -> HeatMap {
-        grad_cam(&self.network.model, image, class)
+        let map = grad_cam(&self.network.model, image, class);
+        if !self.card.mirrored {
+            return map;
+        }
+        let other = grad_cam(&self.network.model, &mirror(image, map.width), class);
+        map.mean(&mirror(&other.values, other.width))
     }
 
     /// The probability of each class for each of `n` films, preprocessed as the card says; calibrated where the card has a
@@ -280,15 +285,25 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::logits`].
     pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
-        Ok(probabilities(&self.network.logits(images)?, self.card.classes.len(), self.card.temperature()))
+        Ok(probabilities(&self.logits(images)?, self.card.classes.len(), self.card.temperature()))
     }
 
-    /// What the network gives for each of `n` films before any calibration; see [`Network::logits`].
+    /// What the model gives for each of `n` films before any calibration: [`Network::logits`], or their mean with those of
+    /// the films mirrored left to right where the card says so.
     ///
     /// # Errors
     /// Those of [`Network::logits`].
     pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
-        self.network.logits(images)
+        self.with_mirror(self.network.logits(images)?, images)
+    }
+
+    /// The mean of the `logits` of `images` and those of the mirrored images, where the card wants it.
+    fn with_mirror(&self, mut logits: Vec<f32>, images: &[f32]) -> Result<Vec<f32>> {
+        if self.card.mirrored {
+            let mirrored = self.network.logits(&mirror(images, self.card.preprocess.width))?;
+            logits.iter_mut().zip(mirrored).for_each(|(own, other)| *own = 0.5 * (*own + other));
+        }
+        Ok(logits)
     }
 
     /// The features that the network judges each of `n` films by, `[n, features]`: what its last layer reads.
@@ -325,6 +340,11 @@ impl Classifier {
         evaluation.answered = self.card.uncertain.as_ref().map(|band| answered(scores, labels, k, band.below, groups));
         evaluation
     }
+}
+
+/// Images, or maps, of `width` columns mirrored left to right.
+fn mirror(values: &[f32], width: usize) -> Vec<f32> {
+    values.chunks_exact(width).flat_map(|row| row.iter().rev()).copied().collect()
 }
 
 /// The probability of each class for films whose network gave `logits`, `[n, classes]`: [`softmax`] of each film's logits

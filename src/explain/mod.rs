@@ -21,6 +21,22 @@ pub struct HeatMap {
     pub values: Vec<f32>,
 }
 
+impl HeatMap {
+    /// The mean with another map of the same film, its largest value 1 again.
+    ///
+    /// # Panics
+    /// When `other` has another number of values.
+    pub fn mean(mut self, other: &[f32]) -> Self {
+        assert_eq!(self.values.len(), other.len());
+        self.values.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        let largest = self.values.iter().copied().fold(0.0, f32::max);
+        if largest > 0.0 {
+            self.values.iter_mut().for_each(|v| *v /= largest);
+        }
+        self
+    }
+}
+
 /// The share of a map that lies inside `mask`, `Σ map · mask / Σ map`, in `[0, 1]`; `None` for a map of zeros.
 ///
 /// A share is to be read beside that of the mask's area, which an even map has.
@@ -41,6 +57,15 @@ pub fn energy_inside(map: &HeatMap, mask: &[f32]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mean_of_two_maps_reaches_up_to_one() {
+        let map = HeatMap { height: 1, width: 3, values: vec![1.0, 0.5, 0.0] };
+        // Means ½, ½, ¼, divided by the largest.
+        assert_eq!(map.mean(&[0.0, 0.5, 0.5]).values, [1.0, 1.0, 0.5]);
+        let zero = HeatMap { height: 1, width: 1, values: vec![0.0] };
+        assert_eq!(zero.mean(&[0.0]).values, [0.0]);
+    }
 
     #[test]
     fn energy_is_the_share_of_the_map_inside_the_mask() {

@@ -36,6 +36,9 @@ pub struct ModelCard {
     pub classes: Vec<String>,
     /// How an image becomes the network's input.
     pub preprocess: Preprocess,
+    /// Whether each film is judged mirrored left to right as well: its logits are then the mean of both.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
     /// The file with the weights.
     pub weights: WeightsInfo,
     /// How it was trained and on what: recipe, data, seed. Kept as written.
@@ -140,6 +143,7 @@ impl ModelCard {
             architecture: architecture.to_owned(),
             classes,
             preprocess,
+            mirrored: false,
             weights,
             training: None,
             metrics: Vec::new(),

@@ -10,6 +10,8 @@ use prost::{Message, Oneof};
 
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT64`.
+const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
@@ -120,6 +122,12 @@ pub struct TensorProto {
 }
 
 impl TensorProto {
+    /// A row of integers, signed.
+    pub fn integers(name: &str, values: &[i64]) -> Self {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dims: vec![signed(values.len())], data_type: INT64, name: name.into(), raw_data }
+    }
+
     /// Floats; none of `dims` for a single one.
     pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
         let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();

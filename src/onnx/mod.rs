@@ -46,14 +46,19 @@ pub const PROBABILITIES: &str = "probabilities";
 pub fn export(card: &ModelCard, weights: Weights) -> Result<Vec<u8>> {
     let architecture = Architecture::of(card)?;
     let classes = card.classes.len();
-    let Nodes { nodes: mut node, mut initializers } = nodes(&architecture.graph(classes), weights, [IMAGE, LOGITS])?;
+    let graph = architecture.network(&card.preprocess, classes)?;
+    let image = graph.input();
+    let Nodes { nodes: mut node, mut initializers } = match card.mirrored {
+        false => nodes(&graph, weights, [IMAGE, LOGITS])?,
+        true => mirrored(nodes(&graph, weights, [PAIRS, PAIRS_LOGITS])?, classes),
+    };
     node.extend(softmax(card.temperature(), &mut initializers));
     let film = "films prepared as the metadata's `preprocess` says, channels first";
     let graph = GraphProto {
         node,
         name: card.id.clone(),
         initializer: initializers,
-        input: vec![ValueInfoProto::batch(IMAGE, &architecture.input(), film)],
+        input: vec![ValueInfoProto::batch(IMAGE, &image, film)],
         output: vec![
             ValueInfoProto::batch(LOGITS, &[classes], "before softmax, in the order of the metadata's `classes`"),
             ValueInfoProto::batch(PROBABILITIES, &[classes], "softmax of the logits, calibrated where the model is"),
@@ -71,16 +76,43 @@ pub fn export(card: &ModelCard, weights: Weights) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
-/// Softmax of the logits, each divided by the card's temperature first where that changes anything.
-fn softmax(temperature: f64, initializers: &mut Vec<TensorProto>) -> Vec<NodeProto> {
-    const DIVIDED: &str = "calibrated";
-    let node = |op: &str, inputs: &[&str], output: &str, attribute| NodeProto {
+/// The images followed by the mirrored images, `[2n, channels, height, width]`, and their logits, `[2n, classes]`.
+const PAIRS: &str = "pairs";
+const PAIRS_LOGITS: &str = "pairs_logits";
+
+/// The nodes of a network from [`PAIRS`] to [`PAIRS_LOGITS`] with what makes the pairs of [`IMAGE`] before them, and the mean
+/// of either film's two rows, [`LOGITS`], behind them.
+fn mirrored(Nodes { nodes: network, mut initializers }: Nodes, classes: usize) -> Nodes {
+    // From the last column to before the first, in steps of one back; the ends are cut off at the image's.
+    let sliced = [("mirror_from", -1), ("mirror_to", i64::MIN), ("mirror_axis", 3), ("mirror_step", -1)];
+    initializers.extend(sliced.map(|(name, value)| TensorProto::integers(name, &[value])));
+    initializers.push(TensorProto::integers("sides_films_classes", &[2, -1, classes as i64]));
+    let inputs = [&[IMAGE][..], &sliced.map(|(name, _)| name)].concat();
+    let before = [
+        node("Slice", &inputs, "mirrored", Vec::new()),
+        node("Concat", &[IMAGE, "mirrored"], PAIRS, vec![AttributeProto::int("axis", 0)]),
+    ];
+    let mean = vec![AttributeProto::ints("axes", &[0]), AttributeProto::int("keepdims", 0)];
+    let behind = [
+        node("Reshape", &[PAIRS_LOGITS, "sides_films_classes"], "sides_logits", Vec::new()),
+        node("ReduceMean", &["sides_logits"], LOGITS, mean),
+    ];
+    Nodes { nodes: before.into_iter().chain(network).chain(behind).collect(), initializers }
+}
+
+fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
         input: inputs.iter().copied().map(String::from).collect(),
         output: vec![output.into()],
         name: output.into(),
         op_type: op.into(),
         attribute,
-    };
+    }
+}
+
+/// Softmax of the logits, each divided by the card's temperature first where that changes anything.
+fn softmax(temperature: f64, initializers: &mut Vec<TensorProto>) -> Vec<NodeProto> {
+    const DIVIDED: &str = "calibrated";
     let softmax = |input| node("Softmax", &[input], PROBABILITIES, vec![AttributeProto::int("axis", 1)]);
     if temperature == 1.0 {
         return vec![softmax(LOGITS)];

@@ -19,6 +19,7 @@ mod formats;
 mod formula;
 mod gradient_check;
 mod initialisation;
+mod mirrored;
 mod onnx;
 mod pytorch_files;
 mod pytorch_parity;

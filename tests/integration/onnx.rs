@@ -89,6 +89,10 @@ fn weights(graph: &Graph) -> Weights {
     weights
 }
 
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
 /// Exports, runs and compares; false where nothing could be run.
 fn agrees(name: &str, card: &ModelCard, graph: &Graph, weights: Weights) -> bool {
     let dir = tempdir().expect("a temporary folder");
@@ -97,10 +101,16 @@ fn agrees(name: &str, card: &ModelCard, graph: &Graph, weights: Weights) -> bool
     let images = images(graph);
     let Some(found) = onnx_runtime(&file, &images, graph.input()) else { return false };
 
-    let logits = Frozen::new(graph, weights, Precision::Float).expect("weights that fit").logits(N, &images);
+    let network = Frozen::new(graph, weights, Precision::Float).expect("weights that fit");
+    let mut logits = network.logits(N, &images);
+    if card.mirrored {
+        let mirrored: Vec<f32> = images.chunks(graph.input()[2]).flat_map(|row| row.iter().rev().copied()).collect();
+        let mirrored = network.logits(N, &mirrored);
+        assert!(difference(&logits, &mirrored) > 10.0 * ALLOWED, "{name}: mirrored or not, it is the same");
+        logits.iter_mut().zip(mirrored).for_each(|(own, other)| *own = (*own + other) / 2.0);
+    }
     let classes = graph.outputs();
     assert_eq!((&found.logits.dims, &found.probabilities.dims), (&vec![N, classes], &vec![N, classes]), "{name}");
-    let difference = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let off = difference(&found.logits.data, &logits);
     let probabilities = probabilities(&logits, classes, card.temperature());
     let off_probabilities = difference(&found.probabilities.data, &probabilities);
@@ -155,7 +165,10 @@ fn weights_in_the_other_forms_that_files_have_give_the_same_too() {
     let graph = architecture.graph(2);
     let folded = folded(&graph, weights(&graph)).expect("weights that fit");
     assert!(folded.0.keys().all(|name| !name.contains("running")), "nothing is left of the normalisations");
-    agrees("folded", &card_of(architecture, 2), &graph, folded);
+    agrees("folded", &card_of(architecture, 2), &graph, folded.clone());
+
+    // A model that judges each film mirrored too.
+    agrees("mirrored", &ModelCard { mirrored: true, ..card_of(architecture, 2) }, &graph, folded);
 }
 
 #[test]

@@ -30,9 +30,10 @@ export function samples(held: Held[], choose: (sample: Held) => void): TemplateR
 /** What the model tells apart and how well. */
 export function facts(card: ModelCard): TemplateResult {
   const { height, width } = card.preprocess;
+  const seen = card.mirrored ? 'the film, and at its mirror image, each' : 'the film';
   return html`
     <p>
-      ${card.name}, version ${card.version}, tells apart ${list(card.classes)}. It looks at the film reduced to
+      ${card.name}, version ${card.version}, tells apart ${list(card.classes)}. It looks at ${seen} reduced to
       ${width}\u00a0×\u00a0${height} pixels.
     </p>
     <p>${card.intended_use}</p>

@@ -183,6 +183,8 @@ export interface ModelCard {
   classes: string[];
   /** Side lengths in pixels of what the network sees. */
   preprocess: { height: number; width: number; channels: number };
+  /** Whether it judges each film mirrored left to right as well, and takes the mean of both. */
+  mirrored?: boolean;
   weights: { file: string; bytes: number; sha256: string; encoding: 'identity' | 'gzip' };
   metrics?: MetricsEntry[];
   licence: string;

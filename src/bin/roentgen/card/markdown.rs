@@ -271,8 +271,11 @@ fn weights(card: &ModelCard) -> String {
     let preprocess = &card.preprocess;
     list(&[
         format!(
-            "architecture `{}`, films reduced to {}×{} pixels",
-            card.architecture, preprocess.width, preprocess.height
+            "architecture `{}`, films reduced to {}×{} pixels{}",
+            card.architecture,
+            preprocess.width,
+            preprocess.height,
+            if card.mirrored { ", judged as they are and mirrored left to right: the mean of the logits" } else { "" },
         ),
         format!("`{}`, {} bytes as downloaded", card.weights.file, ui::thousands(card.weights.bytes as usize)),
         format!("SHA-256 `{}`", card.weights.sha256),
