@@ -101,7 +101,7 @@ fn convolution(criterion: &mut Criterion, conv: &Convolution, batch: usize) {
     group.throughput(operations(products * if conv.grad_input { 2 } else { 1 }));
     group.bench_function(BenchmarkId::new("backward", batch), |b| {
         b.iter(|| {
-            let grads = (&mut grad_weight[..], &mut grad_bias[..]);
+            let grads = (&mut grad_weight[..], Some(&mut grad_bias[..]));
             let source = GradSource::Pooled(&grad, &winners);
             backward(&g, (black_box(&input), &weight), source, grads, grad_input.as_deref_mut());
         });
@@ -138,7 +138,7 @@ fn backbones(criterion: &mut Criterion) {
             group.throughput(operations(2 * g.products()));
             group.bench_function(BenchmarkId::new("backward", name), |b| {
                 b.iter(|| {
-                    let grads = (&mut grad_weight[..], &mut grad_bias[..]);
+                    let grads = (&mut grad_weight[..], Some(&mut grad_bias[..]));
                     backward(&g, (black_box(&input), &weight), GradSource::Plain(&grad), grads, Some(&mut grad_input));
                 });
             });

@@ -256,7 +256,7 @@ pub fn bias_gradient(grad: GradSource<'_>, grad_bias: &mut [f32]) {
     }
 }
 
-/// Gradients for the weight, the bias and, where asked for, the input; what the slices held is replaced.
+/// Gradients for the weight and, where asked for, the bias and the input; what the slices held is replaced.
 ///
 /// # Panics
 /// When a slice does not hold what the geometry says.
@@ -264,11 +264,13 @@ pub fn backward(
     g: &Conv2dGeometry,
     (input, weight): (&[f32], &[f32]),
     grad: GradSource<'_>,
-    (grad_weight, grad_bias): (&mut [f32], &mut [f32]),
+    (grad_weight, grad_bias): (&mut [f32], Option<&mut [f32]>),
     grad_input: Option<&mut [f32]>,
 ) {
     direct::backward(g, (input, weight), grad, grad_weight, grad_input);
-    bias_gradient(grad, grad_bias);
+    if let Some(grad_bias) = grad_bias {
+        bias_gradient(grad, grad_bias);
+    }
 }
 
 /// Calls `visit(image, its part of grad_input, sum)` for every image and puts the sum of all sums into `out`.

@@ -297,7 +297,9 @@ impl Training {
                 };
                 let weight = &parameters[at].values;
                 let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.out_channels]);
-                conv2d::backward(&g, (input, weight), source, (&mut grad_weight, &mut grad_bias), grad_input);
+                // A normalisation behind it has the only offset.
+                let wanted = (follow == Follow::Bias).then_some(grad_bias.as_mut_slice());
+                conv2d::backward(&g, (input, weight), source, (&mut grad_weight, wanted), grad_input);
                 deliver(parameters, rules, follow, at, [&grad_weight, &grad_bias]);
             }
             Action::Depthwise { windows, follow, clamp, at } => {
