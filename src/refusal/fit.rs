@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::gate::UNKNOWN_KIND;
 use super::{Gate, GateInfo, KINDS, Kind};
 use crate::error::{Error, Result};
 use crate::metrics::softmax;
@@ -165,9 +166,6 @@ fn head(features: usize, z: &[f32], kinds: &[Kind], config: &FitConfig) -> (Vec<
     let bias = |kind: usize| if count(KINDS[kind]) > 0 { row(kind)[features] as f32 } else { UNKNOWN_KIND };
     (weight, (0..KINDS.len()).map(bias).collect())
 }
-
-/// Bias of a kind that there was no example of.
-const UNKNOWN_KIND: f32 = -100.0;
 
 /// Slope of the loss for each kind's logit: its probability, less 1 for the truth.
 fn slopes(parameters: &[f64], x: &[f32], truth: Kind) -> Vec<f64> {

@@ -29,11 +29,24 @@ pub enum Kind {
     Cropped,
     /// Anything else.
     Other,
+    /// A chest film taken from the side.
+    Lateral,
 }
 
-/// The kinds in the order of the head's outputs.
-pub const KINDS: [Kind; 7] =
-    [Kind::Film, Kind::TurnedLeft, Kind::TurnedRight, Kind::UpsideDown, Kind::Inverted, Kind::Cropped, Kind::Other];
+/// The kinds in the order of the head's outputs. A new one goes to the end: stored heads know those before it.
+pub const KINDS: [Kind; 8] = [
+    Kind::Film,
+    Kind::TurnedLeft,
+    Kind::TurnedRight,
+    Kind::UpsideDown,
+    Kind::Inverted,
+    Kind::Cropped,
+    Kind::Other,
+    Kind::Lateral,
+];
+
+/// Bias of a kind that a head was shown no example of: it is never the likeliest.
+pub(super) const UNKNOWN_KIND: f32 = -100.0;
 
 impl Kind {
     /// Place among the head's outputs.
@@ -50,6 +63,7 @@ impl Kind {
             Self::Inverted => Reason::Inverted,
             Self::Cropped => Reason::Cropped,
             Self::Other => Reason::NotAChestFilm,
+            Self::Lateral => Reason::Lateral,
         })
     }
 }
@@ -109,12 +123,15 @@ pub struct Gate {
     pub variances: Vec<f32>,
 }
 
+/// Kinds that the first heads knew.
+const OLDEST_KINDS: usize = 7;
+
 /// Deviations from the mean at which a feature is cut: single features of pictures that are no films reach thousands, and
 /// would decide alone.
 const CUT: f32 = 30.0;
 
 impl Gate {
-    /// Takes a gate for `features` features out of a weights file.
+    /// Takes a gate for `features` features out of a weights file. Of kinds that are younger than its head it knows nothing.
     ///
     /// # Errors
     /// [`Error::TensorMissing`] and [`Error::TensorShape`].
@@ -122,12 +139,18 @@ impl Gate {
         let name = |part: &str| format!("{BESIDE}{part}");
         let directions =
             weights.shape(&name("directions")).and_then(|shape| shape.first()).copied().unwrap_or(features);
+        let known = weights.shape(&name("head.bias")).and_then(|shape| shape.first()).copied().unwrap_or(KINDS.len());
+        let known = known.clamp(OLDEST_KINDS, KINDS.len());
         let mut take = |part: &str, shape: &[usize]| weights.take(&name(part), shape);
+        let mut weight = take("head.weight", &[known, features])?;
+        weight.resize(KINDS.len() * features, 0.0);
+        let mut bias = take("head.bias", &[known])?;
+        bias.resize(KINDS.len(), UNKNOWN_KIND);
         Ok(Self {
             mean: take("mean", &[features])?,
             scale: take("scale", &[features])?,
-            weight: take("head.weight", &[KINDS.len(), features])?,
-            bias: take("head.bias", &[KINDS.len()])?,
+            weight,
+            bias,
             directions: take("directions", &[directions, features])?,
             variances: take("variances", &[directions + 1])?,
         })
@@ -239,12 +262,12 @@ mod tests {
     #[test]
     fn the_head_and_the_distance_refuse_each_for_its_reason() {
         let gate = gate();
-        // z = (1, 1): e² of e² + 5 + e⁻² is 0.589...; d² = (1 / 0.5 + 1 / 2) / 2.
+        // z = (1, 1): e² of e² + 6 + e⁻² is 0.546...; d² = (1 / 0.5 + 1 / 2) / 2.
         assert_eq!(gate.distance(&[1.0, 1.0]), 1.25f32.sqrt());
         assert_eq!(gate.refuse(&[3.0, 2.5], &info()), None);
         let kinds = gate.kinds(&gate.standardised(&[3.0, 2.5]));
         let e = 2f32.exp();
-        assert!((kinds[0] - e / (e + 5.0 + 1.0 / e)).abs() < 1e-6, "{kinds:?}");
+        assert!((kinds[0] - e / (e + 6.0 + 1.0 / e)).abs() < 1e-6, "{kinds:?}");
         let inverted = gate.refuse(&[-1.0, 2.0], &info()).unwrap();
         assert_eq!((inverted.reason, inverted.limit), (Reason::Inverted, 0.5));
         assert!(inverted.value < 0.02);
@@ -268,6 +291,24 @@ mod tests {
         weights().finish().unwrap();
         assert_eq!(Gate::take(&mut weights(), 3).unwrap_err().kind(), "tensor-shape");
         assert_eq!(Gate::take(&mut Weights::default(), 2).unwrap_err().kind(), "tensor-missing");
+    }
+
+    #[test]
+    fn a_head_from_before_lateral_films_had_a_kind_never_names_them() {
+        let mut weights = Weights(gate().tensors().into_iter().collect());
+        let tensor = |weights: &mut Weights, part: &str, shape: &[usize]| {
+            let tensor = weights.0.get_mut(&format!("{BESIDE}{part}")).unwrap();
+            tensor.values.truncate(shape.iter().product());
+            tensor.shape = shape.into();
+        };
+        tensor(&mut weights, "head.weight", &[OLDEST_KINDS, 2]);
+        tensor(&mut weights, "head.bias", &[OLDEST_KINDS]);
+        let old = Gate::take(&mut weights, 2).unwrap();
+        let kinds = old.kinds(&[1.0, 1.0]);
+        assert!(kinds[Kind::Lateral.index()] < 1e-40, "{kinds:?}");
+        // e² of e² + 5 + e⁻²: the other seven are what they were.
+        let e = 2f32.exp();
+        assert!((kinds[Kind::Film.index()] - e / (e + 5.0 + 1.0 / e)).abs() < 1e-6, "{kinds:?}");
     }
 
     #[test]

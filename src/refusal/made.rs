@@ -26,6 +26,14 @@ pub fn changed(film: &Radiograph, rng: &mut impl Rng) -> Result<Vec<(Kind, Radio
     ])
 }
 
+/// The film mirrored left to right.
+///
+/// # Errors
+/// None.
+pub fn mirrored(film: &Radiograph) -> Result<Radiograph> {
+    moved(film, |[_, w], y, x| [y, w - 1 - x])
+}
+
 /// A picture of nothing: noise, clouds, a slope from dark to bright, stripes, or rectangles.
 ///
 /// # Errors
@@ -172,6 +180,13 @@ mod tests {
             assert_eq!((film.height(), film.width()), (expected.height(), expected.width()));
             assert!(film.luma().iter().zip(expected.luma()).all(|(a, b)| (a - b).abs() < 1e-6), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_mirrored_film_has_each_row_the_other_way_round() {
+        let film = |luma: &[f32]| film(2, 3, luma);
+        let mirrored = mirrored(&film(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])).unwrap();
+        assert_eq!(mirrored, film(&[0.3, 0.2, 0.1, 0.6, 0.5, 0.4]));
     }
 
     #[test]

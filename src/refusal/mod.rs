@@ -34,6 +34,8 @@ pub enum Reason {
     UpsideDown,
     /// A part of a chest film only.
     Cropped,
+    /// A chest film taken from the side.
+    Lateral,
     /// Something else than a frontal chest film.
     NotAChestFilm,
     /// Like a chest film, but unlike every film that the network learned from.
@@ -64,6 +66,7 @@ impl Reason {
             Self::Rotated => "rotated",
             Self::UpsideDown => "upside-down",
             Self::Cropped => "cropped",
+            Self::Lateral => "lateral",
             Self::NotAChestFilm => "not-a-chest-film",
             Self::Unfamiliar => "unfamiliar",
         }
@@ -86,6 +89,10 @@ impl Reason {
             Self::Rotated => "The film looks turned on its side. Turn it upright and try again.".into(),
             Self::UpsideDown => "The film looks upside down. Turn it upright and try again.".into(),
             Self::Cropped => "This looks like a part of a chest film only. The whole chest has to be on it.".into(),
+            Self::Lateral => {
+                "This looks like a chest film taken from the side. Only films from the front or the back are judged."
+                    .into()
+            }
             Self::NotAChestFilm => "This does not look like a frontal X-ray film of a chest.".into(),
             Self::Unfamiliar => {
                 "This picture is too unlike the films that the model learned from for its answer to mean anything."
@@ -110,6 +117,7 @@ mod tests {
             Reason::Rotated,
             Reason::UpsideDown,
             Reason::Cropped,
+            Reason::Lateral,
             Reason::NotAChestFilm,
             Reason::Unfamiliar,
         ] {

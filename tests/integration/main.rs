@@ -9,6 +9,7 @@ mod cli_dataset;
 mod cli_evaluate;
 mod cli_model_folder;
 mod cli_predict;
+mod cli_refusal;
 mod cli_summary;
 mod cli_train;
 mod common;

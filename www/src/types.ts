@@ -228,6 +228,7 @@ export interface Refusal {
     | 'rotated'
     | 'upside-down'
     | 'cropped'
+    | 'lateral'
     | 'not-a-chest-film'
     | 'unfamiliar';
   /** For people. */

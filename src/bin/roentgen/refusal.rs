@@ -50,6 +50,9 @@ struct FitArgs {
     /// Folder of pictures that are no frontal chest films, searched to the bottom
     #[arg(long, value_name = "DIR")]
     outliers: Option<PathBuf>,
+    /// Folder of lateral chest films, searched to the bottom; those in the folder of --outliers count as anything else
+    #[arg(long, value_name = "DIR")]
+    laterals: Option<PathBuf>,
     /// Films of each kind to fit on, spread evenly over all
     #[arg(long, default_value_t = 2000)]
     films: usize,
@@ -101,10 +104,16 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
     let options = FolderOptions { classes: Some(card.classes.clone()), ..FolderOptions::default() };
     let folders = data::open(&args.data, &options)?;
     let (train, val) = (spread(&folders.train, args.films), spread(&folders.val, args.films));
-    let outliers = args.outliers.as_deref().map(pictures).transpose()?.unwrap_or_default();
-    if args.outliers.is_some() && outliers.is_empty() {
-        return Err(Error::Dataset { reason: "the folder of --outliers has no image in it".into() });
-    }
+    let collected = [("--outliers", Kind::Other, &args.outliers), ("--laterals", Kind::Lateral, &args.laterals)];
+    let collected = collected.into_iter().filter_map(|(option, kind, dir)| Some((option, kind, dir.as_deref()?)));
+    let collected: Vec<(Kind, Vec<PathBuf>)> = collected
+        .map(|(option, kind, dir)| match pictures(dir)? {
+            none if none.is_empty() => {
+                Err(Error::Dataset { reason: format!("the folder of {option} has no image in it") })
+            }
+            found => Ok((kind, found)),
+        })
+        .collect::<Result<_>>()?;
 
     let mut examples = Examples::default();
     let mut add = |pictures: &[(Kind, Radiograph)]| -> Result<()> {
@@ -145,11 +154,17 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
         let drawn = (0..BATCH).map(|_| Ok((Kind::Other, made::drawn(&mut rng)?))).collect::<Result<Vec<_>>>()?;
         add(&drawn)?;
     }
-    let bar = ui::progress(outliers.len(), "other pictures");
-    for paths in outliers.chunks(BATCH) {
-        let others: Vec<_> = paths.par_iter().filter_map(|path| Some((Kind::Other, read(path)?))).collect();
-        add(&others)?;
-        bar.inc(paths.len() as u64);
+    let paths = |kind: Kind| collected.iter().find(|(other, _)| *other == kind).map_or(0, |(_, paths)| paths.len());
+    let bar = ui::progress(paths(Kind::Other) + paths(Kind::Lateral), "other pictures");
+    for (kind, paths) in &collected {
+        for paths in paths.chunks(BATCH) {
+            let films: Vec<Radiograph> = paths.par_iter().filter_map(|path| read(path)).collect();
+            // There are few of these, and patients face either way.
+            let mirrored = films.iter().filter(|_| *kind == Kind::Lateral).map(made::mirrored);
+            let mirrored = mirrored.collect::<Result<Vec<_>>>()?;
+            add(&films.into_iter().chain(mirrored).map(|film| (*kind, film)).collect::<Vec<_>>())?;
+            bar.inc(paths.len() as u64);
+        }
     }
     bar.finish_and_clear();
     let mut validation = Vec::new();
@@ -174,9 +189,11 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
     let count = |kind: Kind| examples.kinds.iter().filter(|other| **other == kind).count();
     info.fitted = Some(json!({
         "films": count(Kind::Film),
-        "changed": examples.kinds.len() - count(Kind::Film) - count(Kind::Other),
+        "changed": examples.kinds.len() - [Kind::Film, Kind::Other, Kind::Lateral].map(count).iter().sum::<usize>(),
         "others": count(Kind::Other),
-        "of_them_collected": outliers.len(),
+        "of_them_collected": paths(Kind::Other),
+        "laterals": count(Kind::Lateral),
+        "of_them_as_taken": paths(Kind::Lateral),
         "validation_films": val.len(),
         "validation_films_refused": refused,
         "seed": args.seed,
