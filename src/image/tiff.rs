@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use tiff::decoder::{Decoder, DecodingResult};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
@@ -24,6 +24,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     let mut own = tiff::decoder::Limits::default();
     own.decoding_buffer_size = usize::try_from(limits.max_pixels.saturating_mul(8)).unwrap_or(usize::MAX);
     decoder = decoder.with_limits(own);
+
+    let planes = tag(&mut decoder, Tag::PlanarConfiguration)?.is_some_and(|values| values == [SEPARATE_PLANES]);
+    if planes && decoder.get_chunk_type() == ChunkType::Tile {
+        return Err(unsupported("TIFF tiles of one channel each".into()));
+    }
 
     let colour = decoder.colortype().map_err(explain)?;
     let orientation = tag(&mut decoder, Tag::Orientation)?
@@ -82,6 +87,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
 /// (TIFF 6.0, page 31).
 const ASSOCIATED_ALPHA: u32 = 1;
 const UNASSOCIATED_ALPHA: u32 = 2;
+
+/// `PlanarConfiguration` of files with a plane for each channel (TIFF 6.0, page 38); tiff 0.11.3 panics where such planes are
+/// tiled.
+const SEPARATE_PLANES: u32 = 2;
 
 /// `PhotometricInterpretation` of palettes, and of grey with 0 as black (TIFF 6.0, page 37).
 const PALETTE: u16 = 3;

@@ -108,6 +108,48 @@ fn files_that_are_no_images_are_told_apart_from_damaged_ones() {
     assert!(matches!(error, Error::Damaged { .. } | Error::UnknownFormat { .. }), "{error}");
 }
 
+/// 20 × 20 px of RGB in tiles of 16 × 16, a plane for each channel, as TIFF 6.0 (pages 13 to 16, 38 and 66) has it.
+fn tiled_planes() -> Vec<u8> {
+    const TILES: u32 = 4 * 3;
+    const TILE: u32 = 16 * 16;
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    // What does not fit into an entry lies behind the directory: bits of each sample, places of the tiles, their lengths.
+    let behind = 8 + 2 + 11 * 12 + 4;
+    let (places, lengths) = (behind + 6, behind + 6 + 4 * TILES);
+    let pixels = lengths + 4 * TILES;
+    let entries: [(u16, u16, u32, u32); 11] = [
+        (256, LONG, 1, 20),
+        (257, LONG, 1, 20),
+        (258, SHORT, 3, behind),
+        (259, SHORT, 1, 1),
+        (262, SHORT, 1, 2),
+        (277, SHORT, 1, 3),
+        (284, SHORT, 1, 2),
+        (322, LONG, 1, 16),
+        (323, LONG, 1, 16),
+        (324, LONG, TILES, places),
+        (325, LONG, TILES, lengths),
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x0b\0".to_vec();
+    for (tag, kind, count, value) in entries {
+        file.extend(tag.to_le_bytes().into_iter().chain(kind.to_le_bytes()));
+        file.extend(count.to_le_bytes().into_iter().chain(value.to_le_bytes()));
+    }
+    file.extend([0; 4]);
+    file.extend([8u16; 3].iter().flat_map(|bits| bits.to_le_bytes()));
+    file.extend((0..TILES).flat_map(|tile| (pixels + tile * TILE).to_le_bytes()));
+    file.extend((0..TILES).flat_map(|_| TILE.to_le_bytes()));
+    file.extend(vec![90; (TILES * TILE) as usize]);
+    file
+}
+
+#[test]
+fn a_tiff_with_tiles_of_one_channel_each_is_an_error_and_no_panic() {
+    let error = decode(&tiled_planes(), &Limits::default()).unwrap_err();
+    assert!(matches!(&error, Error::UnknownFormat { reason } if reason.contains("tiles of one channel")), "{error}");
+}
+
 #[test]
 fn claimed_sizes_are_refused_with_their_numbers() {
     let error = broken("claims-60000.png");
