@@ -140,7 +140,7 @@ fn tiled_planes() -> Vec<u8> {
     file.extend([8u16; 3].iter().flat_map(|bits| bits.to_le_bytes()));
     file.extend((0..TILES).flat_map(|tile| (pixels + tile * TILE).to_le_bytes()));
     file.extend((0..TILES).flat_map(|_| TILE.to_le_bytes()));
-    file.extend(vec![90; (TILES * TILE) as usize]);
+    file.resize(file.len() + (TILES * TILE) as usize, 90);
     file
 }
 
