@@ -29,8 +29,8 @@ pub struct Dataset {
     films: Vec<u8>,
     /// Index of each film's class; from the number of classes on, of what is in `either`.
     labels: Vec<usize>,
-    /// Classes that the films of a further label may have.
-    either: Vec<Vec<usize>>,
+    /// Folder of the films of each further label, and the classes that they may have.
+    either: Vec<(String, Vec<usize>)>,
     /// Index of each film's collection; all 0 without a manifest.
     sources: Vec<usize>,
     groups: Option<Vec<String>>,
@@ -122,7 +122,8 @@ impl Dataset {
     /// # Errors
     /// Those of [`Either::labels`].
     pub fn with_either(mut self, either: &[Either]) -> Result<Self> {
-        self.either = either.iter().map(|either| either.labels(&self.classes)).collect::<Result<_>>()?;
+        let of = |either: &Either| Ok((either.folder.clone(), either.labels(&self.classes)?));
+        self.either = either.iter().map(of).collect::<Result<_>>()?;
         Ok(self)
     }
 
@@ -131,10 +132,15 @@ impl Dataset {
         self.classes.len() + self.either.len()
     }
 
+    /// The folders that labels stand for: the classes, then those whose films have one of several.
+    pub(super) fn folders(&self) -> Vec<&str> {
+        self.classes.iter().chain(self.either.iter().map(|(folder, _)| folder)).map(String::as_str).collect()
+    }
+
     /// The classes that film `i` may have: its own, or several of which nobody knows which it is.
     pub(super) fn possible(&self, i: usize) -> &[usize] {
         match self.labels[i].checked_sub(self.classes.len()) {
-            Some(at) => &self.either[at],
+            Some(at) => &self.either[at].1,
             None => &self.labels[i..=i],
         }
     }

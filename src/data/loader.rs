@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Surroundings};
+use super::{Dataset, Draw, Surroundings};
 use crate::error::{Error, Result};
 use crate::preprocess::{Augment, Preprocess};
 
@@ -89,6 +89,8 @@ pub struct LoaderConfig {
     pub augment: Augment,
     /// Which films are drawn how often.
     pub balance: Balance,
+    /// What is drawn more often than [`Balance::SquareRoot`] alone would.
+    pub draw: Vec<Draw>,
     /// Share of the films whose lungs are given the [`Surroundings`] of another film's of the same batch.
     pub surroundings: f32,
 }
@@ -118,7 +120,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Config`] for an empty batch or a senseless augmentation, [`Error::Dataset`] when fewer than two classes
-    /// have films, or one of them has none.
+    /// have films, or one of them has none, and what [`LoaderConfig::draw`] names that has no films.
     pub fn new(dataset: &Dataset, preprocess: &Preprocess, config: LoaderConfig) -> Result<Self> {
         preprocess.validate()?;
         dataset.assert_prepared_by(preprocess);
@@ -141,8 +143,12 @@ impl Loader {
             Balance::ClassesAndSources => by_class_and(dataset, |i| dataset.source(i)),
             Balance::SquareRoot => vec![by_class_and(dataset, |i| dataset.source(i)).concat()],
         };
+        let times = Draw::times(&config.draw, &dataset.folders())?;
         let turns = match config.balance {
-            Balance::SquareRoot => turns(&lists[0].iter().map(|list| (list.len() as f64).sqrt()).collect::<Vec<_>>()),
+            Balance::SquareRoot => {
+                let weight = |list: &Vec<usize>| times[dataset.label(list[0])] * (list.len() as f64).sqrt();
+                turns(&lists[0].iter().map(weight).collect::<Vec<_>>())
+            }
             _ => Vec::new(),
         };
         let surroundings = Surroundings::new(preprocess.height, preprocess.width);

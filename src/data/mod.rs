@@ -9,6 +9,7 @@ mod alike;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod collection;
 mod dataset;
+mod draw;
 mod either;
 #[cfg(feature = "cli")]
 mod folder;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 #[cfg(any(feature = "cli", feature = "training"))]
 pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
+pub use draw::Draw;
 pub use either::Either;
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{OptimizerConfig, Schedule};
-use crate::data::{Balance, Either};
+use crate::data::{Balance, Draw, Either};
 use crate::error::{Error, Result};
 use crate::formats::ModelCard;
 use crate::models::Architecture;
@@ -23,6 +23,9 @@ pub struct TrainConfig {
     pub augment: Augment,
     /// How training images are drawn.
     pub balance: Balance,
+    /// What is drawn more often than [`Balance::SquareRoot`] alone would.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draw: Vec<Draw>,
     /// Epochs; each ends with a validation.
     pub epochs: usize,
     /// Optimiser steps in an epoch.
@@ -128,6 +131,7 @@ impl TrainConfig {
             preprocess: architecture.preprocess(),
             augment: Augment::default(),
             balance: Balance::default(),
+            draw: Vec::new(),
             epochs: 10,
             steps_per_epoch: 100,
             batch_size: 5,
@@ -218,6 +222,9 @@ impl TrainConfig {
         }
         for either in &self.either {
             either.labels(&self.classes)?;
+        }
+        if !(self.draw.is_empty() || self.balance == Balance::SquareRoot) {
+            return refuse("draw", "needs `square-root` as balance, which it changes");
         }
         let graph = self.graph()?;
         if let Freeze::Layers(parts) = &self.freeze {

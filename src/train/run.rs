@@ -116,6 +116,7 @@ impl Run {
             seed: config.seed,
             augment: config.augment.clone(),
             balance: config.balance,
+            draw: config.draw.clone(),
             surroundings: config.surroundings,
         };
         Loader::new(train, &config.preprocess, loader)

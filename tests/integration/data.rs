@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use image::GrayImage;
 use roentgen::data::{
-    Balance, Batch, Dataset, Either, FolderOptions, Folders, Loader, LoaderConfig, Sample, open, open_flat, survey,
+    Balance, Batch, Dataset, Draw, Either, FolderOptions, Folders, Loader, LoaderConfig, Sample, open, open_flat,
+    survey,
 };
 use roentgen::error::Error;
 use roentgen::preprocess::{Augment, Preprocess};
@@ -259,7 +260,7 @@ fn dataset(counts: &[usize], source_of: impl Fn(usize) -> Option<String>) -> (Da
 }
 
 fn config(batch_size: usize, balance: Balance) -> LoaderConfig {
-    LoaderConfig { batch_size, seed: 3, augment: Augment::default(), balance, surroundings: 0.0 }
+    LoaderConfig { batch_size, seed: 3, augment: Augment::default(), balance, draw: Vec::new(), surroundings: 0.0 }
 }
 
 /// The greys of a batch's films, hence their numbers.
@@ -381,6 +382,24 @@ fn small_sources_are_drawn_by_the_square_root_of_their_films() {
     // Without replacement: before one film comes again, all of its list have come.
     let first = numbers.iter().filter(|n| (101..=116).contains(*n)).take(16).collect::<BTreeSet<_>>();
     assert_eq!(first.len(), 16);
+}
+
+#[test]
+fn what_is_to_be_drawn_more_often_is() {
+    // 100, 16 and 64 films, those of the second class three times as often: 10, 4 and 24 of 38 draws.
+    let source = |number| Some(if number <= 100 { "large" } else { "small" }.to_string());
+    let (dataset, preprocess) = dataset(&[116, 64], source);
+    let loader = |text: &str, balance: Balance| {
+        let config = LoaderConfig { draw: vec![Draw::parse(text).unwrap()], ..config(10, balance) };
+        Loader::new(&dataset, &preprocess, config)
+    };
+    let numbers = drawn(&loader("class 1=3", Balance::SquareRoot).unwrap(), &dataset, 0..100);
+    let count = |range: std::ops::RangeInclusive<usize>| numbers.iter().filter(|n| range.contains(n)).count() as f64;
+    for (range, share) in [(1..=100, 10.0), (101..=116, 4.0), (117..=180, 24.0)] {
+        assert!((count(range.clone()) - 1000.0 * share / 38.0).abs() <= 1.0, "{range:?}: {}", count(range.clone()));
+    }
+    let error = loader("class 2=3", Balance::SquareRoot).unwrap_err().to_string();
+    assert!(error.contains("`class 2`") && error.contains("class 0, class 1"), "{error}");
 }
 
 #[test]

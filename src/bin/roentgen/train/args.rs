@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use roentgen::data::{Balance, Either};
+use roentgen::data::{Balance, Draw, Either};
 use roentgen::error::{Error, Result};
 use roentgen::formats::ModelCard;
 use roentgen::models::Architecture;
@@ -104,6 +104,9 @@ pub struct Args {
     /// How training images are drawn
     #[arg(long, value_enum, default_value_t = BalanceName::None)]
     balance: BalanceName,
+    /// Draw the films of FOLDER TIMES as often as `--balance square-root` alone would; may be given more than once
+    #[arg(long, value_name = "FOLDER=TIMES")]
+    draw: Vec<String>,
     /// Contrast step of the preprocessing; that of the model folder in --init, or `none`, where not given
     #[arg(long, value_enum)]
     contrast: Option<ContrastName>,
@@ -219,6 +222,7 @@ impl Args {
                 BalanceName::ClassesAndSources => Balance::ClassesAndSources,
                 BalanceName::SquareRoot => Balance::SquareRoot,
             },
+            draw: self.draw.iter().map(|text| Draw::parse(text)).collect::<Result<_>>()?,
             epochs: self.epochs.unwrap_or(base.epochs),
             steps_per_epoch: self.steps_per_epoch.unwrap_or(base.steps_per_epoch),
             batch_size: self.batch_size.unwrap_or(base.batch_size),
