@@ -12,6 +12,8 @@ pub mod formats;
 pub mod image;
 pub mod kernels;
 pub mod labels;
+#[cfg(feature = "cli")]
+pub mod lungs;
 pub mod metrics;
 pub mod models;
 pub mod nn;

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["formats", "explain"],
     &["models", "data"],
     &["audit", "classifier", "compress", "onnx", "train"],
+    &["lungs"],
     &["web"],
 ];
 

@@ -7,6 +7,7 @@ mod cli_calibrate;
 mod cli_card;
 mod cli_dataset;
 mod cli_evaluate;
+mod cli_lungs;
 mod cli_model_folder;
 mod cli_predict;
 mod cli_refusal;

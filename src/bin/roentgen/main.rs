@@ -13,6 +13,7 @@ mod dataset;
 mod evaluate;
 mod export;
 mod films;
+mod lungs;
 mod model_folder;
 mod plot;
 mod predict;
@@ -51,6 +52,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
     Audit(audit::Args),
+    /// Find the lungs of films, and cut films to them
+    Lungs(lungs::Args),
     /// Average the weights of several trainings that went on from one
     Blend(blend::Args),
     /// Make a small copy of a trained model for the web
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Lungs(args) => lungs::run(args),
         Command::Export(args) => export::run(args),
         Command::Average(args) => average::run(args),
         Command::Summary(args) => summary::run(args),

@@ -252,7 +252,7 @@ fn spread(samples: &[Sample], count: usize) -> Vec<&Sample> {
 }
 
 /// All files below a folder, in the order of their names.
-fn pictures(dir: &Path) -> Result<Vec<PathBuf>> {
+pub fn pictures(dir: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::Io { path: dir.into(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io)? {

@@ -81,7 +81,8 @@ pub fn drawn_on<'a>(
     Ok(drawn)
 }
 
-fn read(mask: &Path) -> Result<Radiograph> {
+/// The picture in a file, a mask or a film.
+pub fn read(mask: &Path) -> Result<Radiograph> {
     decode(&read_film(mask, &Limits::default())?, &Limits::default())
 }
 
@@ -96,8 +97,8 @@ fn rows(dir: &Path) -> Result<Option<Vec<Row>>> {
     reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(refuse)
 }
 
-/// The masks to average, and those to hold the mean against.
-fn masks(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+/// The masks to learn from, and those to hold what was learned against.
+pub fn masks(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let folder = dir.join("masks");
     if let Some(rows) = rows(dir)? {
         let of = |split: &str| rows.iter().filter(|row| row.split == split).map(|row| folder.join(&row.name)).collect();

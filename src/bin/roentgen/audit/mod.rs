@@ -1,7 +1,7 @@
 //! `roentgen audit`: what a model does when it may not look where the disease is.
 
 mod look;
-mod lungs;
+pub mod lungs;
 mod report;
 
 use std::collections::HashMap;

@@ -1,0 +1,217 @@
+//! `roentgen lungs`: trains a network that finds the lungs, and cuts films to them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use image::{GrayImage, ImageFormat};
+use rayon::prelude::*;
+use roentgen::error::{Error, Result};
+use roentgen::formats::folder::write_file_atomically;
+use roentgen::formats::{Storage, Weight, read_weights, write_weights};
+use roentgen::image::Radiograph;
+use roentgen::lungs::{Drawn, FitConfig, LungFinder, fit};
+
+use crate::audit::lungs::{masks, read};
+use crate::refusal::pictures;
+use crate::ui;
+
+/// Find the lungs of films, and cut films to them.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Train the network on films with their lungs drawn, and measure it on those set aside
+    Fit(FitArgs),
+    /// Measure it on films with their lungs drawn
+    Measure(MeasureArgs),
+    /// Write a copy of a folder of films, each cut to its lungs
+    Crop(CropArgs),
+}
+
+#[derive(clap::Args)]
+struct FitArgs {
+    /// Folder with images/*.png and masks/*.png of the same names, white where there is lung, and a manifest.csv whose
+    /// columns `name` and `split` say which are to train on and which to measure on
+    #[arg(long, value_name = "DIR")]
+    masks: PathBuf,
+    /// File that the weights are written to
+    #[arg(long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+    /// Passes over the films
+    #[arg(long, default_value_t = FitConfig::default().epochs)]
+    epochs: usize,
+    /// Decides weights, order and changes of the films
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(clap::Args)]
+struct MeasureArgs {
+    /// Weights of the network
+    #[arg(long, value_name = "FILE.safetensors")]
+    finder: PathBuf,
+    /// As for `fit`; without a manifest all are measured
+    #[arg(long, value_name = "DIR")]
+    masks: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct CropArgs {
+    /// Weights of the network
+    #[arg(long, value_name = "FILE.safetensors")]
+    finder: PathBuf,
+    /// Folder of films, searched to the bottom
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder that the films are written to, as PNG, with its manifest where there is one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    match args.command {
+        Command::Fit(args) => train(&args),
+        Command::Measure(args) => {
+            let (train, test) = masks(&args.masks)?;
+            let drawn = if test.is_empty() { train } else { test };
+            measure(&finder(&args.finder)?, &args.masks, &drawn)
+        }
+        Command::Crop(args) => crop(&args),
+    }
+}
+
+fn train(args: &FitArgs) -> Result<ExitCode> {
+    let (train, test) = masks(&args.masks)?;
+    let films = pairs(&args.masks, &train, |film, lungs| Drawn::new(&film, &lungs))?;
+    let config = FitConfig { epochs: args.epochs, seed: args.seed, ..FitConfig::default() };
+    let bar = ui::progress(config.epochs, "epochs");
+    let mut last = f32::NAN;
+    let weights = fit(&films, &config, |_, loss| {
+        last = loss;
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    let weight = |(name, tensor): (&String, &roentgen::nn::Tensor)| Weight {
+        name: name.clone(),
+        shape: tensor.shape.clone(),
+        values: tensor.values.clone(),
+        storage: Storage::F32,
+    };
+    write_file_atomically(&args.out, &write_weights(&weights.0.iter().map(weight).collect::<Vec<_>>())?)?;
+    ui::say(format!("trained on {} films, loss {last:.4}: {}", ui::thousands(films.len()), args.out.display()))?;
+    if test.is_empty() { Ok(ExitCode::SUCCESS) } else { measure(&LungFinder::new(weights)?, &args.masks, &test) }
+}
+
+fn finder(path: &Path) -> Result<LungFinder> {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    LungFinder::new(read_weights(&bytes)?)
+}
+
+/// What `of` makes of each film in `dir` and the lungs drawn on it.
+fn pairs<T: Send>(
+    dir: &Path,
+    drawn: &[PathBuf],
+    of: impl Fn(Radiograph, Radiograph) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let images = dir.join("images");
+    let pair = |mask: &PathBuf| of(read(&images.join(mask.file_name().unwrap_or_default()))?, read(mask)?);
+    drawn.par_iter().map(pair).collect()
+}
+
+fn measure(finder: &LungFinder, dir: &Path, drawn: &[PathBuf]) -> Result<ExitCode> {
+    let found = pairs(dir, drawn, |film, lungs| {
+        let map = finder.find(&film)?;
+        Ok((map.dice(&lungs), map.crop().map(|crop| crop.keeps(&lungs).unwrap_or(1.0))))
+    })?;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let mut dice: Vec<f64> = found.iter().map(|(dice, _)| *dice).collect();
+    dice.sort_by(f64::total_cmp);
+    let kept: Vec<f64> = found.iter().filter_map(|(_, kept)| *kept).collect();
+    let Some(least) = dice.first() else {
+        return Err(Error::Dataset { reason: format!("{} has no masks to measure on", dir.display()) });
+    };
+    ui::say(format!(
+        "{} films: Dice {:.3} (median {:.3}, least {least:.3}); {} can be cut to their lungs, which keeps {} of them (least {})",
+        ui::thousands(dice.len()),
+        mean(&dice),
+        dice[dice.len() / 2],
+        ui::thousands(kept.len()),
+        ui::percent(mean(&kept)),
+        ui::percent(kept.iter().copied().fold(1.0, f64::min)),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn crop(args: &CropArgs) -> Result<ExitCode> {
+    let finder = finder(&args.finder)?;
+    let (manifests, films): (Vec<PathBuf>, Vec<PathBuf>) =
+        pictures(&args.data)?.into_iter().partition(|path| path.ends_with("manifest.csv"));
+    let bar = ui::progress(films.len(), "films");
+    let cut = |path: &PathBuf| {
+        let film = read(path)?;
+        let crop = finder.find(&film)?.crop();
+        let part = crop.map_or(Ok(film.clone()), |crop| crop.of(&film))?;
+        let below = path.strip_prefix(&args.data).expect("found below it").with_extension("png");
+        write_film(&args.out.join(below), &part)?;
+        bar.inc(1);
+        Ok(crop.is_some())
+    };
+    // A file that is no film is left out with its reason.
+    let cut: Vec<(&PathBuf, Result<bool>)> = films.par_iter().map(|path| (path, cut(path))).collect();
+    bar.finish_and_clear();
+    let (mut done, mut whole) = (0, 0);
+    for (path, cut) in cut {
+        match cut {
+            Ok(true) => done += 1,
+            Ok(false) => whole += 1,
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(error) => ui::complain(&format!("warning: {} is left out: {error}", path.display())),
+        }
+    }
+    for manifest in &manifests {
+        let below = manifest.strip_prefix(&args.data).expect("found below it");
+        write_file_atomically(&args.out.join(below), &renamed(manifest)?)?;
+    }
+    ui::say(format!(
+        "{} films cut to their lungs, {} left whole, where too little lung was found: {}",
+        ui::thousands(done),
+        ui::thousands(whole),
+        args.out.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_film(path: &Path, film: &Radiograph) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
+    }
+    let grey = film.luma().iter().map(|v| (v * 255.0).round() as u8).collect();
+    let picture = GrayImage::from_raw(film.width() as u32, film.height() as u32, grey).expect("one byte a pixel");
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Error::Dataset { reason: error.to_string() })?;
+    write_file_atomically(path, &bytes.into_inner())
+}
+
+/// The manifest with the films' new names; their hashes, which are others now, are left empty.
+fn renamed(manifest: &Path) -> Result<Vec<u8>> {
+    let refuse = |error: csv::Error| Error::Dataset { reason: format!("{}: {error}", manifest.display()) };
+    let mut reader = csv::Reader::from_path(manifest).map_err(refuse)?;
+    let headers = reader.headers().map_err(refuse)?.clone();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&headers).map_err(refuse)?;
+    for record in reader.records() {
+        let record = record.map_err(refuse)?;
+        let fields = headers.iter().zip(&record).map(|(header, field)| match header {
+            "path" => Path::new(field).with_extension("png").to_string_lossy().into_owned(),
+            "sha256" => String::new(),
+            _ => field.to_owned(),
+        });
+        writer.write_record(fields).map_err(refuse)?;
+    }
+    writer.into_inner().map_err(|error| Error::Dataset { reason: error.to_string() })
+}
