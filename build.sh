@@ -154,7 +154,7 @@ build_site() { unless_unchanged site www dist -- npm_run build; }
 
 npm_run() { (cd www && npm run --silent "$@"); }
 
-clippy_native() { cargo clippy --locked --release --all-targets -- -D warnings; }
+clippy_native() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
 
 clippy_wasm() {
   local variant
@@ -205,7 +205,7 @@ test_page() {
 bench_kernels() {
   local folder=${CARGO_TARGET_DIR:-target}
   rm -rf "$folder/criterion"
-  cargo bench --locked --bench kernels
+  cargo bench --locked --package roentgen-bench --bench kernels
   node scripts/record-bench.mjs "$folder/criterion"
 }
 
@@ -247,7 +247,7 @@ step() {
 }
 
 run_tests() {
-  step "formatting (rustfmt)" cargo fmt --check
+  step "formatting (rustfmt)" cargo fmt --all --check
   step "clippy, native" clippy_native
   step "clippy, wasm" clippy_wasm
   step "Rust tests" test_rust

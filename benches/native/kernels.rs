@@ -1,6 +1,6 @@
 //! Arithmetic rate of each kernel at the sizes of the built-in networks, and of candle's own operations for the same work.
 //!
-//! `./build.sh bench` runs it and records the medians; `cargo bench --bench kernels -- conv2` runs a part. Rates are of
+//! `./build.sh bench` runs it and records the medians; `cargo bench -p roentgen-bench -- conv2` runs a part. Rates are of
 //! the operation as it is defined, 2 operations a product, whatever the algorithm saves; so Winograd's may lie above what
 //! the machine's arithmetic allows. Adam is bound by memory: its rate is of bytes read and written.
 
