@@ -67,6 +67,17 @@ fn lungs_are_learned_measured_and_cut_out() {
     assert!((55..95).contains(&film.width()) && (50..90).contains(&film.height()), "{:?}", film.dimensions());
     let manifest = fs::read_to_string(path("cut/manifest.csv")).unwrap();
     assert_eq!(manifest, "path,source,sha256\ntrain/Normal/a.png,x,\n");
+
+    // Nothing is written over, and nothing twice.
+    let refused = |out: &str, with: &str| {
+        let cut = lungs(&["crop", "--finder", &finder, "--data", &path("films"), "--out", &path(out)]);
+        assert_eq!(cut.status.code(), Some(1));
+        assert!(text(&cut.stderr).contains(with), "{}", text(&cut.stderr));
+    };
+    refused("films", "lies in the folder of the films");
+    refused("films/cut", "lies in the folder of the films");
+    draw(3, Path::new(&path("films/train/Normal/b.png")), None);
+    refused("again", "would have the same name");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `roentgen lungs`: trains a network that finds the lungs, and cuts films to them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -149,8 +150,21 @@ fn measure(finder: &LungFinder, dir: &Path, drawn: &[PathBuf]) -> Result<ExitCod
 
 fn crop(args: &CropArgs) -> Result<ExitCode> {
     let finder = finder(&args.finder)?;
+    let data = args.data.canonicalize().map_err(|source| Error::Io { path: args.data.clone(), source })?;
+    // Where it will lie: in the first folder above it that there is.
+    let out = std::path::absolute(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
+    if out.ancestors().find_map(|folder| folder.canonicalize().ok()).is_some_and(|folder| folder.starts_with(&data)) {
+        let reason = format!("`{}` lies in the folder of the films; choose another", args.out.display());
+        return Err(Error::Config { field: "out", reason });
+    }
     let (manifests, films): (Vec<PathBuf>, Vec<PathBuf>) =
         pictures(&args.data)?.into_iter().partition(|path| path.ends_with("manifest.csv"));
+    let mut names = HashMap::new();
+    if let Some((one, other)) = films.iter().find_map(|film| Some((names.insert(film.with_extension(""), film)?, film)))
+    {
+        let reason = format!("{} and {} would have the same name", one.display(), other.display());
+        return Err(Error::Dataset { reason });
+    }
     let bar = ui::progress(films.len(), "films");
     let cut = |path: &PathBuf| {
         let film = read(path)?;

@@ -151,7 +151,11 @@ impl ForwardRow<'_> {
         // SAFETY: the caller vouches for the channels; every pixel is one of the row.
         unsafe {
             if KW == 0 {
-                return (0..self.g.out_width()).for_each(|x| self.pixel::<L>(at, x));
+                // A loop, for a closure would be compiled without the instructions of these lanes.
+                for x in 0..self.g.out_width() {
+                    self.pixel::<L>(at, x);
+                }
+                return;
             }
             for x in (0..self.g.out_width()).step_by(PIXELS) {
                 let place = Place::new::<KW, S>(self.g, x);
@@ -283,7 +287,11 @@ impl GradInputRow<'_> {
         // SAFETY: the caller vouches for the channels; every pixel is one of the row.
         unsafe {
             if KW == 0 {
-                return (0..self.g.width).for_each(|x| self.pixel::<L>(at, x));
+                // A loop, for a closure would be compiled without the instructions of these lanes.
+                for x in 0..self.g.width {
+                    self.pixel::<L>(at, x);
+                }
+                return;
             }
             // Tiles begin where a window does, which for the first may be in the padding.
             let lead = self.g.padding.left % S;
