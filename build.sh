@@ -114,8 +114,8 @@ build_variant() {
 
 # bind VARIANT MODULE FOLDER: JavaScript and TypeScript around the module, which is then optimised.
 bind() {
-  local variant=$1 module=$2 folder=$3 scratch=target/wasm/bound
-  local name=roentgen-${variant%% *} features=()
+  local variant=$1 module=$2 folder=$3 features=()
+  local name=roentgen-${variant%% *} scratch=target/wasm/bound-${variant%% *}
   # wasm-opt refuses a module with anything that is not named here, which keeps a newer instruction out of the baseline.
   if [[ $variant == *+relaxed-simd* ]]; then features+=(--enable-relaxed-simd); fi
   if [[ $variant == *+atomics* ]]; then features+=(--enable-threads); fi
@@ -145,10 +145,31 @@ set_up() {
   say "$(rustc --version), wasm-bindgen $("$WASM_BINDGEN/wasm-bindgen" --version | awk '{ print $2 }'), node $(node_version)"
 }
 
-build_wasm() {
-  local variant
-  for variant in "${WASM_VARIANTS[@]}"; do build_variant "$variant"; done
+# in_lanes COMMAND...: runs the command with each variant, those with threads and the decoders beside the others: most of
+# the time goes into the compiler's last step and wasm-opt, which take one core each. False when one failed.
+in_lanes() {
+  local lane pids=() pid status=0
+  for lane in one other; do
+    (run_lane "$lane" "$@") &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+  return "$status"
 }
+
+run_lane() {
+  local lane=$1 variant of
+  shift
+  for variant in "${WASM_VARIANTS[@]}"; do
+    case ${variant%% *} in
+      *threads | decoders) of=other ;;
+      *) of=one ;;
+    esac
+    if [ "$of" = "$lane" ]; then "$@" "$variant"; fi
+  done
+}
+
+build_wasm() { in_lanes build_variant; }
 
 build_site() { unless_unchanged site www dist -- npm_run build; }
 
@@ -170,23 +191,24 @@ test_rust() { cargo test --locked --release -- --show-output; }
 # them, and the file of tests made for it; those of threads in a pool of several. In the module's own profile: what users
 # get is tested, and its dependencies are there already. A variant that trains has all that is in the one that does not.
 test_wasm() {
-  local variant tests
   # Commas between them, which is how wasm-bindgen's runner takes them.
   export NODE_ARGS="--require=$PWD/tests/wasm/pool.cjs"
   # Node 20 has relaxed simd in its final form, behind a flag that later ones do not know.
   if ! node_has relaxedSimd; then NODE_ARGS+=,--experimental-wasm-relaxed-simd; fi
-  for variant in "${WASM_VARIANTS[@]}"; do
-    tests=(--test wasm)
-    case ${variant%% *} in
-      training-*) tests+=(--lib) ;;
-      # It has none of what the library's marked tests are about.
-      decoders) ;;
-      *) continue ;;
-    esac
-    say "variant: ${variant%% *}"
-    wasm_cargo "$variant" test --profile wasm "${tests[@]}" \
-      --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
-  done
+  in_lanes test_variant
+}
+
+test_variant() {
+  local variant=$1 tests=(--test wasm)
+  case ${variant%% *} in
+    training-*) tests+=(--lib) ;;
+    # It has none of what the library's marked tests are about.
+    decoders) ;;
+    *) return 0 ;;
+  esac
+  say "variant: ${variant%% *}"
+  wasm_cargo "$variant" test --profile wasm "${tests[@]}" \
+    --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
 }
 
 # Whether node has a feature of WebAssembly, by its name in the library that the page asks too.
