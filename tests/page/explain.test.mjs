@@ -118,9 +118,10 @@ test('from code: a layer of the network’s size, and an error of its own for a 
       const film = new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]);
       const { label, bitmap, ms } = await classifier.explain(film, classifier.card.classes[0]);
       const kind = await classifier.explain(film, 'Mass').catch((error) => error.kind);
+      const left = await classifier.explain(film).catch((error) => error.kind);
       const ended = await classifier.explain(film, label, { signal: AbortSignal.abort() }).catch((error) => error.name);
       classifier.close();
-      return { label, first: classifier.card.classes[0], size: [bitmap.width, bitmap.height], ms, kind, ended };
+      return { label, first: classifier.card.classes[0], size: [bitmap.width, bitmap.height], ms, kind, left, ended };
     },
     [new URL('roentgen.js', server.url).href, picture('film.png').bytes.toString('base64')],
   );
@@ -128,6 +129,7 @@ test('from code: a layer of the network’s size, and an error of its own for a 
   assert.equal(outcome.label, outcome.first);
   assert.deepEqual(outcome.size, [128, 128]);
   assert.equal(outcome.kind, 'unknown-class');
+  assert.equal(outcome.left, 'unknown-class');
   assert.equal(outcome.ended, 'AbortError');
   await context.close();
 });

@@ -62,7 +62,8 @@ export class Client {
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
   explain(image: Blob | ImageData, label: string, options: CallOptions): Promise<Explanation> {
-    return this.#link.call(options.signal, (job) => this.#link.engine.explain(job, image, label));
+    // JavaScript may leave the class out; as a string it is an unknown one, of which the error says what to ask for.
+    return this.#link.call(options.signal, (job) => this.#link.engine.explain(job, image, String(label)));
   }
 
   /** Ends the worker and with it every call under way, which rejects with an AbortError. */
