@@ -206,6 +206,12 @@ pub(super) fn checked(name: &str, Tensor { shape, values }: &Tensor) -> Result<(
     Ok(())
 }
 
+/// All of `weights`, to be written as they are.
+pub fn in_floats(weights: Weights) -> Vec<Weight> {
+    let weight = |(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 };
+    weights.0.into_iter().map(weight).collect()
+}
+
 /// A safetensors file of `weights`. The same tensors, in any order, give the same bytes.
 ///
 /// # Errors

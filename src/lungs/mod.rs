@@ -9,7 +9,8 @@ pub use fit::{Drawn, FitConfig, fit};
 
 use crate::error::Result;
 use crate::image::Radiograph;
-use crate::nn::{Activation, Conv2d, Frozen, Graph, Norm, Precision, Weights};
+use crate::models::normalised::{convolution, depthwise};
+use crate::nn::{Activation, Conv2d, Frozen, Graph, Precision, Weights};
 use crate::preprocess::{Contrast, Preprocess};
 
 /// Side of the films that the network sees, in pixels.
@@ -49,18 +50,18 @@ impl LungFinder {
     pub fn graph() -> Graph {
         let mut net = Graph::new([1, SIDE, SIDE]);
         let described = |net: &mut Graph| -> Result<()> {
+            let names = |name: String| [name.clone(), name + ".bn"];
             let mut x = net.image();
-            for (name, bn, filters) in [("stem.0", "stem.0.bn", WIDTH / 3), ("stem.1", "stem.1.bn", WIDTH)] {
-                x = net.conv2d(name, x, layer([filters, 3, 2], Some(bn), Activation::Relu))?;
+            for (i, filters) in [WIDTH / 3, WIDTH].into_iter().enumerate() {
+                x = convolution(net, &names(format!("stem.{i}")), x, [filters, 3, 2], Activation::Relu)?;
             }
             for block in 0..BLOCKS {
-                let [wide, point] = ["wide", "point"].map(|part| format!("blocks.{block}.{part}"));
-                let [wide_bn, point_bn] = [&wide, &point].map(|name| format!("{name}.bn"));
-                let inner = net.depthwise(&wide, x, layer([WIDTH, 7, 1], Some(&wide_bn), Activation::Relu))?;
-                let inner = net.conv2d(&point, inner, layer([WIDTH, 1, 1], Some(&point_bn), Activation::Linear))?;
+                let [wide, point] = ["wide", "point"].map(|part| names(format!("blocks.{block}.{part}")));
+                let inner = depthwise(net, &wide, (x, WIDTH), [7, 1], Activation::Relu)?;
+                let inner = convolution(net, &point, inner, [WIDTH, 1, 1], Activation::Linear)?;
                 x = net.add(&format!("blocks.{block}"), [inner, x], Activation::Relu);
             }
-            net.conv2d("lung", x, layer([1, 1, 1], None, Activation::Linear))?;
+            net.conv2d("lung", x, Conv2d { activation: Activation::Linear, ..Conv2d::valid(1, 1) })?;
             Ok(())
         };
         described(&mut net).expect("its layers fit each other");
@@ -90,22 +91,11 @@ impl LungFinder {
     }
 }
 
-/// A convolution `[filters, kernel, stride]` that keeps the size but for its stride.
-fn layer([filters, kernel, stride]: [usize; 3], norm: Option<&str>, activation: Activation) -> Conv2d<'_> {
-    let norm = norm.map(|name| Norm { name, epsilon: 1e-5 });
-    Conv2d { filters, kernel, stride, padding: kernel / 2, norm, activation }
-}
-
 fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
 impl LungMap {
-    /// Cells a side, and how sure it is of each.
-    pub fn cells(&self) -> (usize, &[f32]) {
-        (CELLS, &self.0)
-    }
-
     /// Whether the place `(y, x)` of the film, both in `[0, 1]`, is lung: by bilinear interpolation between the middles of
     /// the cells.
     pub fn contains(&self, y: f64, x: f64) -> bool {

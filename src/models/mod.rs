@@ -7,7 +7,7 @@ mod efficientnet_pytorch;
 mod initial;
 mod inverted_residual;
 mod mobilenet_v2;
-mod normalised;
+pub(crate) mod normalised;
 mod resnet50;
 mod scratch_cnn;
 

@@ -7,7 +7,7 @@ use crate::nn::{Activation, Conv2d, Graph, Norm, Value};
 pub(super) const EPSILON: f32 = 1e-5;
 
 /// A convolution's name and that of its normalisation.
-pub(super) type Names = [String; 2];
+pub(crate) type Names = [String; 2];
 
 /// Filters, rows and columns of the kernel, and stride, the size kept but for the stride.
 fn layer<'a>(norm: &'a str, [filters, kernel, stride]: [usize; 3], activation: Activation) -> Conv2d<'a> {
@@ -16,7 +16,7 @@ fn layer<'a>(norm: &'a str, [filters, kernel, stride]: [usize; 3], activation: A
 }
 
 /// A convolution `[filters, kernel, stride]` that keeps the size but for its stride.
-pub(super) fn convolution(
+pub(crate) fn convolution(
     net: &mut Graph,
     [name, norm]: &Names,
     x: Value,
@@ -27,7 +27,7 @@ pub(super) fn convolution(
 }
 
 /// The same of each channel by itself, `[kernel, stride]`.
-pub(super) fn depthwise(
+pub(crate) fn depthwise(
     net: &mut Graph,
     [name, norm]: &Names,
     (x, channels): (Value, usize),

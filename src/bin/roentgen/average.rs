@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use image::{GrayImage, ImageBuffer, ImageFormat, Luma};
+use image::{ImageBuffer, Luma};
 use rayon::prelude::*;
 use roentgen::data::{self, FolderOptions, Sample};
 use roentgen::error::{Error, Result};
@@ -12,6 +12,7 @@ use roentgen::formats::folder::write_file_atomically;
 use roentgen::image::{Limits, decode};
 use roentgen::preprocess::Preprocess;
 
+use crate::films::grey_png;
 use crate::ui;
 
 /// Fewer films than this could let one of them show through.
@@ -158,10 +159,7 @@ fn png(mean: Vec<f32>, size: usize) -> Result<Vec<u8>> {
     let (low, high) = (sorted[sorted.len() / 200], sorted[sorted.len() - 1 - sorted.len() / 200]);
     let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
     let pixels = sharp.iter().map(|v| ((v - low) * scale).round().clamp(0.0, 255.0) as u8).collect();
-    let image = GrayImage::from_raw(side, side, pixels).expect("one pixel a value");
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| Error::Dataset { reason: e.to_string() })?;
-    Ok(bytes.into_inner())
+    grey_png(size, size, pixels)
 }
 
 /// `COVID-19` as `covid-19`: what is safe in file names and addresses.

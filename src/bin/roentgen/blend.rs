@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use roentgen::error::{Error, Result};
-use roentgen::formats::{Encoding, ModelCard, Storage, Weight, folder, read_weights, write_weights};
+use roentgen::formats::{Encoding, ModelCard, folder, in_floats, read_weights, write_weights};
 use roentgen::nn::Weights;
 use serde_json::json;
 
@@ -40,10 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(Error::Config { field: "model", reason });
     }
     let weights = models.iter().map(|(_, bytes)| read_weights(bytes)).collect::<Result<Vec<_>>>()?;
-    let mean = Weights::mean(&weights)?.0.into_iter();
-    let mean: Vec<Weight> = mean
-        .map(|(name, tensor)| Weight { name, shape: tensor.shape, values: tensor.values, storage: Storage::F32 })
-        .collect();
+    let mean = in_floats(Weights::mean(&weights)?);
     let id = model_folder::id(&args.out, &first.id);
     let of: Vec<_> = models
         .iter()

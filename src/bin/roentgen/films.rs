@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
 use roentgen::classifier::Classifier;
 use roentgen::data::{Sample, read_film};
@@ -115,6 +116,17 @@ pub fn name_unreadable(films: &[UnreadableFilm]) {
     for film in films {
         ui::complain(&format!("warning: {} is left out: {}", film.file, film.message));
     }
+}
+
+/// The PNG file of a grey picture, row-major `[height, width]`.
+///
+/// # Errors
+/// [`Error::Dataset`] when it cannot be written as one.
+pub fn grey_png(height: usize, width: usize, pixels: Vec<u8>) -> Result<Vec<u8>> {
+    let picture = GrayImage::from_raw(width as u32, height as u32, pixels).expect("one byte a pixel");
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Error::Dataset { reason: error.to_string() })?;
+    Ok(bytes.into_inner())
 }
 
 /// The class of each film.

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
 use roentgen::error::{Error, Result};
 use roentgen::formats::folder::write_file_atomically;
-use roentgen::formats::{Storage, Weight, read_weights, write_weights};
+use roentgen::formats::{in_floats, read_weights, write_weights};
 use roentgen::image::Radiograph;
 use roentgen::lungs::{Drawn, FitConfig, LungFinder, fit};
 
 use crate::audit::lungs::{masks, read};
+use crate::films::grey_png;
 use crate::refusal::pictures;
 use crate::ui;
 
@@ -97,13 +97,7 @@ fn train(args: &FitArgs) -> Result<ExitCode> {
         bar.inc(1);
     })?;
     bar.finish_and_clear();
-    let weight = |(name, tensor): (&String, &roentgen::nn::Tensor)| Weight {
-        name: name.clone(),
-        shape: tensor.shape.clone(),
-        values: tensor.values.clone(),
-        storage: Storage::F32,
-    };
-    write_file_atomically(&args.out, &write_weights(&weights.0.iter().map(weight).collect::<Vec<_>>())?)?;
+    write_file_atomically(&args.out, &write_weights(&in_floats(weights.clone()))?)?;
     ui::say(format!("trained on {} films, loss {last:.4}: {}", ui::thousands(films.len()), args.out.display()))?;
     if test.is_empty() { Ok(ExitCode::SUCCESS) } else { measure(&LungFinder::new(weights)?, &args.masks, &test) }
 }
@@ -205,10 +199,7 @@ fn write_film(path: &Path, film: &Radiograph) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
     }
     let grey = film.luma().iter().map(|v| (v * 255.0).round() as u8).collect();
-    let picture = GrayImage::from_raw(film.width() as u32, film.height() as u32, grey).expect("one byte a pixel");
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Error::Dataset { reason: error.to_string() })?;
-    write_file_atomically(path, &bytes.into_inner())
+    write_file_atomically(path, &grey_png(film.height(), film.width(), grey)?)
 }
 
 /// The manifest with the films' new names; their hashes, which are others now, are left empty.

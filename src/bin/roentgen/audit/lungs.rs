@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use image::{GrayImage, ImageFormat};
 use roentgen::data::{Sample, read_film};
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::Lungs;
@@ -13,6 +12,7 @@ use roentgen::preprocess::Preprocess;
 use roentgen::preprocess::{LungMask, MeanLungs, stretched};
 use serde::Deserialize;
 
+use crate::films::grey_png;
 use crate::ui;
 
 /// The mean that comes with the program.
@@ -113,9 +113,5 @@ pub fn masks(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 
 fn png(mean: &MeanLungs) -> Result<Vec<u8>> {
     let (side, luma) = mean.luma();
-    let pixels = luma.iter().map(|v| (v * 255.0).round() as u8).collect();
-    let picture = GrayImage::from_raw(side as u32, side as u32, pixels).expect("one pixel a value");
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| Error::Dataset { reason: error.to_string() })?;
-    Ok(bytes.into_inner())
+    grey_png(side, side, luma.iter().map(|v| (v * 255.0).round() as u8).collect())
 }
