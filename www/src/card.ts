@@ -107,8 +107,8 @@ export function audited(audit: Audit): TemplateResult {
           <p>No share inside the lungs can show that the lungs were what decided.</p>`
       : nothing}
     <p class="quiet">
-      ${audit.data}. The lungs were taken to lie where ${audit.lungs.made_from} says: ${percent(audit.lungs.area)} of a
-      film${audit.lungs.covers === null ? '' : `, ${percent(audit.lungs.covers)} of the lungs of other films`}.
+      ${audit.data}. Where the lungs were taken to lie: ${audit.lungs.made_from}. That is ${percent(audit.lungs.area)} of a
+      film${audit.lungs.covers === null ? '' : ` and holds ${percent(audit.lungs.covers)} of the lungs of other films`}.
     </p>
   `;
 }

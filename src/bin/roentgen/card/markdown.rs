@@ -181,11 +181,11 @@ fn audit(audit: &Audit) -> Vec<String> {
         "By this rule the model does not work with the lungs masked out, which does not prove that it looks at nothing else."
     };
     let covers = audit.lungs.covers.map_or(String::new(), |share| {
-        format!(" and {} of the lungs of films that it was not made from", ui::percent(share))
+        format!(" and holds {} of the lungs of films that it was not made from", ui::percent(share))
     });
     let lungs = format!(
-        "Measured on {}. The lungs were taken to lie where {} says: {} of a film{covers}. What is masked is set to the mean of \
-         the rest before anything else is done to the film.",
+        "Measured on {}. Where the lungs were taken to lie: {}. That is {} of a film{covers}. What is masked is set to the mean \
+         of the rest before anything else is done to the film.",
         audit.data,
         audit.lungs.made_from,
         ui::percent(audit.lungs.area),
