@@ -203,8 +203,12 @@ export const styles = css`
     font-size: 0.875rem;
   }
 
-  .quiet + .quiet {
+  p + .quiet {
     margin-top: 0.6rem;
+  }
+
+  .quiet + button {
+    margin-top: 1.1rem;
   }
 
   .mark {
