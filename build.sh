@@ -70,7 +70,7 @@ unless_unchanged() {
     shift
   done
   shift
-  stamp=target/stamps/$name
+  stamp=target/stamps/${name// /-}
   if [ -f "$stamp" ] && [ "$(<"$stamp")" = "$(digest "${paths[@]}")" ]; then
     say "$name: up to date"
     return
@@ -100,16 +100,19 @@ wasm_cargo() {
 
 wasm_target() { printf 'target/wasm/%s' "${1#training-}"; }
 
-# Builds one variant and binds it into www/src/pkg.
+# Builds one variant and binds it into www/src/pkg, unless what it is made of and by is as it was. Cargo would not see that:
+# a variant with training and the one without write the same file, so either is stale once the other was built.
 build_variant() {
   local name=${1%% *}
-  say "wasm module: $name"
-  wasm_cargo "$1" build --lib --profile wasm
-  local module
-  module=$(wasm_target "$name")/$WASM_TARGET/wasm/roentgen.wasm
   local bound=www/src/pkg/$name
-  unless_unchanged "bindings-$name" "$module" Cargo.lock www/package-lock.json "$bound" \
-    -- bind "$1" "$module" "$bound"
+  unless_unchanged "wasm module $name" src .cargo Cargo.toml Cargo.lock build.sh scripts/tools.sh www/package-lock.json \
+    target/wasm/compiler "$bound" -- compile_variant "$1" "$bound"
+}
+
+compile_variant() {
+  say "wasm module ${1%% *}"
+  wasm_cargo "$1" build --lib --profile wasm
+  bind "$1" "$(wasm_target "${1%% *}")/$WASM_TARGET/wasm/roentgen.wasm" "$2"
 }
 
 # bind VARIANT MODULE FOLDER: JavaScript and TypeScript around the module, which is then optimised.
@@ -169,7 +172,11 @@ run_lane() {
   done
 }
 
-build_wasm() { in_lanes build_variant; }
+build_wasm() {
+  mkdir -p target/wasm
+  { rustc -vV && "$WASM_BINDGEN/wasm-bindgen" --version; } >target/wasm/compiler
+  in_lanes build_variant
+}
 
 build_site() { unless_unchanged site www dist -- npm_run build; }
 
