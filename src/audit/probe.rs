@@ -10,10 +10,13 @@ use crate::metrics::{auroc, auroc_interval};
 /// Fewer films of a kind than this say nothing.
 pub const FEWEST: usize = 10;
 
+/// What scikit-learn does where nothing is said.
+const RIDGE: f64 = 1.0;
+
 /// Newton's method converges quadratically: far fewer steps are needed.
 const STEPS: usize = 50;
 
-/// Logistic regression on standardised columns, the square of its weights kept small.
+/// Logistic regression on standardised columns, the squares of its weights kept small.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logistic {
     mean: Vec<f64>,
@@ -23,16 +26,16 @@ pub struct Logistic {
 }
 
 impl Logistic {
-    /// The weights that minimise `Σ log(1 + exp(−±(w·x + c))) + |w|²/2`, `x` with mean 0 and deviation 1 in each column.
+    /// The weights that minimise `Σ log(1 + exp(−±(w·x + c))) + ridge |w|²/2`, `x` with mean 0 and deviation 1 in each column.
     ///
-    /// scikit-learn's `LogisticRegression(C=1)` after its `StandardScaler`.
+    /// scikit-learn's `LogisticRegression(C=1/ridge)` after its `StandardScaler`.
     ///
     /// # Shapes
-    /// - `rows`: `[n, columns]` row-major, finite; `positives`: `[n]`, some of each kind
+    /// - `rows`: `[n, columns]` row-major, finite; `positives`: `[n]`, some of each kind; `ridge` above 0
     ///
     /// # Errors
     /// [`Error::Dataset`] when it cannot be solved, which finite numbers of ordinary size never lead to.
-    pub fn fit(rows: &[f32], positives: &[bool]) -> Result<Self> {
+    pub fn fit(rows: &[f32], positives: &[bool], ridge: f64) -> Result<Self> {
         let n = positives.len();
         assert!(n > 0 && rows.len().is_multiple_of(n));
         let columns = rows.len() / n;
@@ -51,16 +54,16 @@ impl Logistic {
             let probabilities = (&x * &model.weights).map(|z| 1.0 / (1.0 + (-z).exp()));
             let off = DVector::from_fn(n, |i, _| probabilities[i] - f64::from(u8::from(positives[i])));
             // The constant is not kept small.
-            let mut gradient = x.tr_mul(&off) + &model.weights;
-            gradient[columns] -= model.weights[columns];
+            let mut gradient = x.tr_mul(&off) + ridge * &model.weights;
+            gradient[columns] -= ridge * model.weights[columns];
             let mut weighted = x.clone();
             weighted.row_iter_mut().zip(probabilities.iter()).for_each(|(mut row, p)| row *= p * (1.0 - p));
             let mut hessian = x.tr_mul(&weighted);
-            (0..columns).for_each(|i| hessian[(i, i)] += 1.0);
+            (0..columns).for_each(|i| hessian[(i, i)] += ridge);
             // Keeps the constant's own from vanishing where every film is told apart with certainty.
             hessian[(columns, columns)] += 1e-9;
             let step = hessian.cholesky().map(|solver| solver.solve(&gradient)).ok_or_else(|| Error::Dataset {
-                reason: "the source cannot be fitted to the features; are they finite?".into(),
+                reason: "a regression cannot be fitted to the features; are they finite?".into(),
             })?;
             model.weights -= &step;
             if step.amax() < 1e-10 {
@@ -75,6 +78,14 @@ impl Logistic {
         rows.chunks_exact(self.mean.len())
             .map(|row| self.row(row).zip(self.weights.iter()).map(|(x, w)| x * w).sum::<f64>() as f32)
             .collect()
+    }
+
+    /// A factor for each column as it comes, and a constant: the logits are their sum.
+    pub fn coefficients(&self) -> (Vec<f64>, f64) {
+        let columns = self.mean.len();
+        let factors: Vec<f64> = self.weights.iter().zip(&self.scale).map(|(w, s)| w * s).collect();
+        let at_mean: f64 = factors.iter().zip(&self.mean).map(|(factor, mean)| factor * mean).sum();
+        (factors, self.weights[columns] - at_mean)
     }
 
     fn row<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
@@ -130,7 +141,7 @@ pub fn probes(fit: Rows<'_>, test: Rows<'_>) -> Result<Vec<Probe>> {
                     let width = rows.len() / all;
                     films.iter().flat_map(|&i| rows[i * width..(i + 1) * width].to_vec()).collect()
                 };
-                let fitted = Logistic::fit(&of(fit_rows, fit.films.labels.len(), &fit_films), &fit_sides)?;
+                let fitted = Logistic::fit(&of(fit_rows, fit.films.labels.len(), &fit_films), &fit_sides, RIDGE)?;
                 Ok(fitted.logits(&of(test_rows, test.films.labels.len(), &test_films)))
             };
             let from_features = logits(fit.features, test.features)?;
@@ -166,15 +177,33 @@ mod tests {
         (rows, (0..60).map(|i| (i * 13 + (i * 37) % 23) % 29 > 14).collect())
     }
 
-    /// scikit-learn 1.9.1, `LogisticRegression(C=1, solver="newton-cholesky", tol=1e-12)` on `StandardScaler`'s columns:
-    /// `decision_function` of the first six rows.
+    /// scikit-learn 1.9.1, `LogisticRegression(C=1/ridge, solver="newton-cholesky", tol=1e-12)` on `StandardScaler`'s
+    /// columns: `decision_function` of the first six rows; its coefficients over the scales, and what is left at 0.
     #[test]
-    fn logits_are_scikit_learns() {
+    fn logits_and_coefficients_are_scikit_learns() {
         let (rows, positives) = rows();
-        let found = Logistic::fit(&rows, &positives).unwrap().logits(&rows);
-        let expected = [-0.463999326, 0.008231512, -0.339424314, 0.017630167, -0.330025658, 0.102361559];
-        for (found, expected) in found.iter().zip(expected) {
-            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+        for (ridge, logits, factors, constant) in [
+            (
+                1.0,
+                [-0.463999326, 0.008231512, -0.339424314, 0.017630167, -0.330025658, 0.102361559],
+                [0.507869446, -0.312017214, -0.583202178],
+                0.243071867,
+            ),
+            (
+                10.0,
+                [-0.19836544, -0.058229004, -0.257269581, -0.053941241, -0.252981817, -0.000789834],
+                [0.158683988, -0.180493023, -0.20754763],
+                0.086481134,
+            ),
+        ] {
+            let model = Logistic::fit(&rows, &positives, ridge).unwrap();
+            for (found, expected) in model.logits(&rows).iter().zip(logits) {
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+            }
+            let (found, left) = model.coefficients();
+            for (found, expected) in found.iter().chain([&left]).zip(factors.into_iter().chain([constant])) {
+                assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+            }
         }
     }
 
@@ -182,7 +211,7 @@ mod tests {
     fn a_column_that_tells_the_sides_apart_has_finite_weights_and_a_constant_one_none() {
         let rows: Vec<f32> = (0..40).flat_map(|i| [if i < 20 { 0.0 } else { 1.0 }, 7.0]).collect();
         let sides: Vec<bool> = (0..40).map(|i| i >= 20).collect();
-        let model = Logistic::fit(&rows, &sides).unwrap();
+        let model = Logistic::fit(&rows, &sides, RIDGE).unwrap();
         let logits = model.logits(&rows);
         assert!(logits.iter().zip(&sides).all(|(z, side)| (*z > 0.0) == *side && z.abs() < 10.0));
         // A mean of 7 is rounded, and what is left of the column with it.

@@ -6,6 +6,7 @@ mod cli_audit;
 mod cli_calibrate;
 mod cli_card;
 mod cli_dataset;
+mod cli_distinguish;
 mod cli_evaluate;
 mod cli_lungs;
 mod cli_model_folder;

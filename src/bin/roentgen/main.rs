@@ -10,6 +10,7 @@ mod calibrate;
 mod card;
 mod compress;
 mod dataset;
+mod distinguish;
 mod evaluate;
 mod export;
 mod films;
@@ -56,6 +57,8 @@ enum Command {
     Lungs(lungs::Args),
     /// Average the weights of several trainings that went on from one
     Blend(blend::Args),
+    /// Have the last layer tell a few films from others, where training has learned them by heart
+    Distinguish(distinguish::Args),
     /// Make a small copy of a trained model for the web
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Blend(args) => blend::run(args),
+        Command::Distinguish(args) => distinguish::run(args),
         Command::Compress(args) => compress::run(args),
         Command::Card(args) => card::run(args),
         Command::Audit(args) => audit::run(args),

@@ -1,0 +1,141 @@
+//! `roentgen distinguish`: a last layer that tells a few films from others, where training has learned them by heart.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use roentgen::audit::Logistic;
+use roentgen::classifier::Classifier;
+use roentgen::data::{self, FolderOptions, Sample};
+use roentgen::error::{Error, Result};
+use roentgen::formats::{Encoding, ModelCard, folder, in_floats, read_weights, write_weights};
+use roentgen::metrics::argmax;
+use roentgen::models::Architecture;
+use serde_json::{Value, json};
+
+use crate::films::{self, Outputs};
+use crate::{model_folder, ui};
+
+/// Has the last layer of a trained model tell films of a few of its classes from other films.
+///
+/// Of a few films that a network has learned by heart the loss is nothing, and training learns no more from them. A logistic
+/// regression on the network's features that is held back (`--ridge`) still does. A share of its log odds is added to the
+/// logits of the classes that the films may have; all other layers stay. Films and others should be of one hospital, or it is
+/// the hospital that is told. Probabilities have to be fitted after this, `roentgen compress --fit-bias` and `calibrate`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Trained model folder
+    #[arg(long, value_name = "MODEL_DIR")]
+    model: PathBuf,
+    /// Folder of films, as for `roentgen train`; fitted on those to train on, the validation films say what it changed
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The films, by `folder/file`; may be given more than once
+    #[arg(long, value_name = "GLOB", required = true)]
+    films: Vec<String>,
+    /// The others that they are told from; may be given more than once
+    #[arg(long, value_name = "GLOB", required = true)]
+    from: Vec<String>,
+    /// Classes that the films may have
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',', required = true)]
+    raise: Vec<String>,
+    /// Share of the log odds that is added
+    #[arg(long, default_value_t = 0.5)]
+    share: f64,
+    /// How much the regression is held back: the factor of half the square of its weights, for features of deviation 1
+    #[arg(long, default_value_t = 10.0)]
+    ridge: f64,
+    /// Where the model folder is written
+    #[arg(long, value_name = "MODEL_DIR")]
+    out: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    for (field, value) in [("share", args.share), ("ridge", args.ridge)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(Error::Config { field, reason: format!("is {value}; it must be above 0") });
+        }
+    }
+    let (card, safetensors) = folder::read_model_folder(&args.model)?;
+    let raised = args.raise.iter().map(|name| class(&card, name)).collect::<Result<Vec<_>>>()?;
+    let classifier = Classifier::new(card.clone().unmeasured(), &safetensors)?;
+    let (films, kept_films) = split(&args.data, &args.films)?;
+    let (others, kept_others) = split(&args.data, &args.from)?;
+
+    let features = |films: &[Sample]| read(&classifier, films, |images| classifier.features(images));
+    let [of_films, of_others] = [features(&films)?, features(&others)?];
+    let sides: Vec<bool> = [(true, &of_films), (false, &of_others)]
+        .into_iter()
+        .flat_map(|(side, rows)| std::iter::repeat_n(side, rows.n))
+        .collect();
+    let told = Logistic::fit(&[of_films.values, of_others.values].concat(), &sides, args.ridge)?;
+
+    let mut weights = read_weights(&safetensors)?;
+    let graph = Architecture::of(&card)?.network(&card.preprocess, card.classes.len())?;
+    let (by_feature, constant) = told.coefficients();
+    for (name, tensor) in weights.0.iter_mut().filter(|(name, _)| graph.is_last(name)) {
+        let added: &[f64] = if name.ends_with(".weight") { &by_feature } else { &[constant] };
+        for row in raised.iter().map(|class| class * added.len()) {
+            let row = tensor.values[row..].iter_mut().zip(added);
+            row.for_each(|(weight, odds)| *weight += (args.share * odds) as f32);
+        }
+    }
+    let id = model_folder::id(&args.out, &card.id);
+    let mut changed = ModelCard { name: id.clone(), id, ..card.clone().unmeasured() };
+    if let Some(Value::Object(training)) = &mut changed.training {
+        let how = json!({
+            "films": args.films, "from": args.from, "raised": args.raise, "share": args.share, "ridge": args.ridge,
+            "fitted_on": [films.len(), others.len()], "from_weights_sha256": card.weights.sha256,
+        });
+        training.insert("distinguished".into(), how);
+    }
+    let bytes = write_weights(&in_floats(weights))?;
+    let changed = folder::write_model_folder(&args.out, &changed, &bytes, Encoding::Identity)?;
+
+    let after = Classifier::new(changed, &bytes)?;
+    ui::say(format!("told {} films from {} others", ui::thousands(films.len()), ui::thousands(others.len())))?;
+    for (what, films) in [("such films", &kept_films), ("the others", &kept_others)] {
+        if films.is_empty() {
+            continue;
+        }
+        let [before, after] = [&classifier, &after].map(|model| likeliest(model, films));
+        ui::say(format!("validation, {what}, likeliest before: {}\n{:>27}: {}", before?, "after", after?))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The label of the class called `name`.
+fn class(card: &ModelCard, name: &str) -> Result<usize> {
+    card.classes.iter().position(|class| class == name).ok_or_else(|| Error::Config {
+        field: "raise",
+        reason: format!("names `{name}`; the model's classes are {}", card.classes.join(", ")),
+    })
+}
+
+/// The films that match, to train on and to validate with.
+fn split(data: &Path, globs: &[String]) -> Result<(Vec<Sample>, Vec<Sample>)> {
+    let folders = data::open(data, &FolderOptions { only: globs.to_vec(), ..FolderOptions::default() })?;
+    Ok((folders.train, folders.val))
+}
+
+/// Rows of the network's numbers for films that could be read.
+struct Read {
+    n: usize,
+    values: Vec<f32>,
+}
+
+fn read(classifier: &Classifier, samples: &[Sample], network: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Read> {
+    let Outputs { films, values, unreadable } = films::judged(classifier, samples, network)?;
+    films::name_unreadable(&unreadable);
+    Ok(Read { n: films.len(), values })
+}
+
+/// How many films each class is the likeliest for.
+fn likeliest(classifier: &Classifier, films: &[Sample]) -> Result<String> {
+    let classes = &classifier.card().classes;
+    let logits = read(classifier, films, |images| classifier.logits(images))?.values;
+    let mut counts = vec![0; classes.len()];
+    logits.chunks_exact(classes.len()).for_each(|film| counts[argmax(film)] += 1);
+    let each = classes.iter().zip(counts).map(|(class, count)| format!("{class} {count}"));
+    Ok(each.collect::<Vec<_>>().join(", "))
+}
