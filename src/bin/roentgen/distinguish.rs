@@ -1,5 +1,6 @@
 //! `roentgen distinguish`: a last layer that tells a few films from others, where training has learned them by heart.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -57,17 +58,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     let (card, safetensors) = folder::read_model_folder(&args.model)?;
-    let raised = args.raise.iter().map(|name| class(&card, name)).collect::<Result<Vec<_>>>()?;
+    let raised = args.raise.iter().map(|name| class(&card, name)).collect::<Result<BTreeSet<_>>>()?;
     let classifier = Classifier::new(card.clone().unmeasured(), &safetensors)?;
     let (films, kept_films) = split(&args.data, &args.films)?;
     let (others, kept_others) = split(&args.data, &args.from)?;
 
     let features = |films: &[Sample]| read(&classifier, films, |images| classifier.features(images));
     let [of_films, of_others] = [features(&films)?, features(&others)?];
-    let sides: Vec<bool> = [(true, &of_films), (false, &of_others)]
-        .into_iter()
-        .flat_map(|(side, rows)| std::iter::repeat_n(side, rows.n))
-        .collect();
+    let fitted_on = [of_films.n, of_others.n];
+    let mut sides = vec![true; of_films.n];
+    sides.resize(of_films.n + of_others.n, false);
     let told = Logistic::fit(&[of_films.values, of_others.values].concat(), &sides, args.ridge)?;
 
     let mut weights = read_weights(&safetensors)?;
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(Value::Object(training)) = &mut changed.training {
         let how = json!({
             "films": args.films, "from": args.from, "raised": args.raise, "share": args.share, "ridge": args.ridge,
-            "fitted_on": [films.len(), others.len()], "from_weights_sha256": card.weights.sha256,
+            "fitted_on": fitted_on, "from_weights_sha256": card.weights.sha256,
         });
         training.insert("distinguished".into(), how);
     }
@@ -93,7 +93,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let changed = folder::write_model_folder(&args.out, &changed, &bytes, Encoding::Identity)?;
 
     let after = Classifier::new(changed, &bytes)?;
-    ui::say(format!("told {} films from {} others", ui::thousands(films.len()), ui::thousands(others.len())))?;
+    ui::say(format!("told {} films from {} others", ui::thousands(fitted_on[0]), ui::thousands(fitted_on[1])))?;
     for (what, films) in [("such films", &kept_films), ("the others", &kept_others)] {
         if films.is_empty() {
             continue;
