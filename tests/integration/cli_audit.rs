@@ -8,7 +8,7 @@ use image::{GrayImage, ImageFormat, Luma};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::common::{brightness_model, grey_film, roentgen, text};
+use crate::common::{brightness_model, grey_film, json_of, roentgen, text};
 
 /// Films of each class and source: enough for an area under a curve, and for a probe.
 const EACH: u8 = 10;
@@ -16,11 +16,6 @@ const EACH: u8 = 10;
 fn audit(model: &Path, data: &Path, options: &[&str]) -> Output {
     let [model, data] = [model, data].map(|path| path.to_str().unwrap());
     roentgen([&["audit", "--model", model, "--data", data][..], options].concat())
-}
-
-fn json_of(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Writes val and test films of both classes and of the sources x and y, which differ a little in brightness.

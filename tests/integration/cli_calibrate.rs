@@ -8,17 +8,12 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::common::{BAND_GREYS, BANDS, bands_model, bright, brightness_model, grey_film, roentgen, text};
+use crate::common::{BAND_GREYS, BANDS, bands_model, bright, brightness_model, grey_film, json_of, roentgen, text};
 
 fn run(command: &str, model: &Path, data: &Path, options: &[&str]) -> Output {
     let mut args = vec![command.as_ref(), "--model".as_ref(), model.as_os_str(), "--data".as_ref(), data.as_os_str()];
     args.extend(options.iter().map(OsStr::new));
     roentgen(args)
-}
-
-fn json_of(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn predict(model: &Path, film: &Path, options: &[&str]) -> Output {

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::common::{brightness_model, grey_film, roentgen, text};
+use crate::common::{brightness_model, grey_film, json_of, roentgen, text};
 
 const DARK: u8 = 51;
 const BRIGHT: u8 = 204;
@@ -36,8 +36,7 @@ fn distinguish(dir: &Path, options: &[&str]) -> Output {
 fn logit(model: &Path, film: &Path) -> f64 {
     let output =
         roentgen(["predict".as_ref(), "--model".as_ref(), model.as_os_str(), film.as_os_str(), "--json".as_ref()]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let scores = serde_json::from_slice::<Value>(&output.stdout).unwrap()["scores"].clone();
+    let scores = json_of(&output)["scores"].clone();
     let [first, second] = ["COVID-19", "Normal"].map(|class| scores[class].as_f64().unwrap().ln());
     first - second
 }

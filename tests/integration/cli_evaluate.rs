@@ -8,18 +8,13 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::common::{bright, brightness_model, grey_film, roentgen, text};
+use crate::common::{bright, brightness_model, grey_film, json_of, roentgen, text};
 
 fn evaluate(model: &Path, data: &Path, options: &[&str]) -> Output {
     let mut args =
         vec!["evaluate".as_ref(), "--model".as_ref(), model.as_os_str(), "--data".as_ref(), data.as_os_str()];
     args.extend(options.iter().map(OsStr::new));
     roentgen(args)
-}
-
-fn json_of(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Bright films are called COVID-19: two of three are right, and three of four Normal ones.

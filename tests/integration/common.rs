@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use roentgen::formats::folder::write_model_folder;
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, write_weights};
 use roentgen::models::Architecture;
+use serde_json::Value;
 
 /// Classes of [`brightness_weights`]; bright films are the first.
 pub const CLASSES: [&str; 2] = ["COVID-19", "Normal"];
@@ -116,6 +117,12 @@ pub fn grey_film(path: &Path, grey: u8) {
 /// Runs the command line to its end.
 pub fn roentgen(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_roentgen")).args(args).output().unwrap()
+}
+
+/// The JSON that a command printed, which has to have gone well.
+pub fn json_of(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// What the command said, which has to be UTF-8.

@@ -98,8 +98,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         if films.is_empty() {
             continue;
         }
-        let [before, after] = [&classifier, &after].map(|model| likeliest(model, films));
-        ui::say(format!("validation, {what}, likeliest before: {}\n{:>27}: {}", before?, "after", after?))?;
+        let [before, after] = likeliest([&classifier, &after], films)?;
+        ui::say(format!("validation, {what}, likeliest before: {before}\n{:>27}: {after}", "after"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,12 +130,21 @@ fn read(classifier: &Classifier, samples: &[Sample], network: impl Fn(&[f32]) ->
     Ok(Read { n: films.len(), values })
 }
 
-/// How many films each class is the likeliest for.
-fn likeliest(classifier: &Classifier, films: &[Sample]) -> Result<String> {
-    let classes = &classifier.card().classes;
-    let logits = read(classifier, films, |images| classifier.logits(images))?.values;
-    let mut counts = vec![0; classes.len()];
-    logits.chunks_exact(classes.len()).for_each(|film| counts[argmax(film)] += 1);
-    let each = classes.iter().zip(counts).map(|(class, count)| format!("{class} {count}"));
-    Ok(each.collect::<Vec<_>>().join(", "))
+/// How many films each class is the likeliest for, by two models that prepare films in the same way.
+fn likeliest(models: [&Classifier; 2], films: &[Sample]) -> Result<[String; 2]> {
+    let ModelCard { classes, preprocess, .. } = models[0].card();
+    let see = |films: Vec<Vec<f32>>| {
+        let images = films.concat();
+        let [before, after] = models.map(|model| model.logits(&images));
+        let (before, after) = (before?, after?);
+        let rows = before.chunks_exact(classes.len()).zip(after.chunks_exact(classes.len()));
+        Ok(rows.map(|(before, after)| [argmax(before), argmax(after)]).collect())
+    };
+    let Outputs { values, unreadable, .. } = films::each(films, "films", |_, film| preprocess.apply(&film), see)?;
+    films::name_unreadable(&unreadable);
+    let count = |model: usize, class: usize| values.iter().filter(|called| called[model] == class).count();
+    Ok([0, 1].map(|model| {
+        let each = classes.iter().enumerate().map(|(i, class)| format!("{class} {}", count(model, i)));
+        each.collect::<Vec<_>>().join(", ")
+    }))
 }
