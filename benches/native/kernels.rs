@@ -223,7 +223,16 @@ fn network(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(n as u64));
         group.bench_function(BenchmarkId::new("predict", n), |b| b.iter(|| frozen.logits(n, black_box(&images))));
     }
-    let batch = Batch { images: images(5), targets: [1.0, 0.0].repeat(5), n: 5, channels, height, width, classes: 2 };
+    let batch = Batch {
+        images: images(5),
+        targets: [1.0, 0.0].repeat(5),
+        origins: None,
+        n: 5,
+        channels,
+        height,
+        width,
+        classes: 2,
+    };
     group.throughput(Throughput::Elements(5));
     group.bench_function(BenchmarkId::new("train", 5), |b| b.iter(|| trainer.step(batch.clone()).expect("a step")));
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Batch, Either, Sample, read_film};
+use super::origin::{healthy_class, no_pairs};
+use super::{Batch, Either, Origin, Sample, read_film};
 use crate::error::{Error, Result};
 use crate::image::{Limits, decode};
 use crate::preprocess::Preprocess;
@@ -33,6 +34,8 @@ pub struct Dataset {
     either: Vec<(String, Vec<usize>)>,
     /// Index of each film's collection; all 0 without a manifest.
     sources: Vec<usize>,
+    /// Where [`Self::within_sources`] has set them.
+    origins: Option<Vec<Origin>>,
     groups: Option<Vec<String>>,
     names: Vec<String>,
 }
@@ -105,6 +108,7 @@ impl Dataset {
             either: Vec::new(),
             labels: films.iter().map(|(sample, _)| sample.class).collect(),
             sources: films.iter().map(|(sample, _)| sources[&sample.source.as_deref()]).collect(),
+            origins: None,
             // Groups are of use only when every film has one.
             groups: films.iter().map(|(sample, _)| sample.group.clone()).collect(),
             names: films.iter().map(|(sample, _)| sample.name.clone()).collect(),
@@ -125,6 +129,26 @@ impl Dataset {
         let of = |either: &Either| Ok((either.folder.clone(), either.labels(&self.classes)?));
         self.either = either.iter().map(of).collect::<Result<_>>()?;
         Ok(self)
+    }
+
+    /// The set with an [`Origin`] for each image, for the two questions that a diagnosis is made of. Whether an image is of the
+    /// class `healthy` counts in full between images of one source, and by `between` for an image whose source has only
+    /// healthy images or none, where the source alone gives the answer away. What an image that is not healthy shows counts
+    /// in full between all of them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no such class, or no source has both kinds of images.
+    pub fn within_sources(mut self, healthy: &str, between: f32) -> Result<Self> {
+        let healthy_label = healthy_class(&self.classes, healthy)?;
+        let is_healthy: Vec<bool> = self.labels.iter().map(|label| *label == healthy_label).collect();
+        let origins = Origin::of(&self.sources, &is_healthy, between);
+        self.origins = Some(origins.ok_or_else(|| no_pairs(healthy))?);
+        Ok(self)
+    }
+
+    /// [`Batch::origins`] of the images at `indices`.
+    pub(super) fn origins(&self, indices: &[usize]) -> Option<Vec<Origin>> {
+        self.origins.as_ref().map(|origins| indices.iter().map(|&i| origins[i]).collect())
     }
 
     /// Labels that films have: classes, and what may be one of several.

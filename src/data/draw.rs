@@ -51,6 +51,34 @@ impl Draw {
     }
 }
 
+/// About `count` indices of `samples`, the collections of each class in proportion to the square root of their images, as
+/// [`Balance::SquareRoot`](super::Balance) draws them, `draws` on top of that: each image of a collection as often as the
+/// others, or once more.
+///
+/// # Errors
+/// Those of [`Draw::times`]; `folders` are named by [`Sample::class`](super::Sample::class).
+#[cfg(feature = "cli")]
+pub fn draw_by_square_root(
+    samples: &[super::Sample],
+    folders: &[&str],
+    draws: &[Draw],
+    count: usize,
+) -> Result<Vec<usize>> {
+    let times = Draw::times(draws, folders)?;
+    let mut collections = std::collections::BTreeMap::<(usize, Option<&str>), Vec<usize>>::new();
+    for (i, sample) in samples.iter().enumerate() {
+        collections.entry((sample.class, sample.source.as_deref())).or_default().push(i);
+    }
+    let weight = |class: usize, images: &[usize]| times[class] * (images.len() as f64).sqrt();
+    let sum: f64 = collections.iter().map(|(&(class, _), images)| weight(class, images)).sum();
+    let drawn = collections.iter().flat_map(|(&(class, _), images)| {
+        let wanted = (count as f64 * weight(class, images) / sum).round().max(1.0) as usize;
+        // Evenly over the whole list, however many are wanted.
+        (0..wanted).map(move |i| images[i * images.len() / wanted % images.len()])
+    });
+    Ok(drawn.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +92,26 @@ mod tests {
         assert!(times(&[draw.clone(), draw]).unwrap_err().to_string().contains("named twice"));
         let error = times(&[Draw::parse("Mass=2").unwrap()]).unwrap_err().to_string();
         assert!(error.contains("`Mass`") && error.contains("Normal, Other Pneumonia"), "{error}");
+    }
+
+    /// 16 and 4 images: twice as many of the first as of the second, each of them equally often; three times the second.
+    #[cfg(feature = "cli")]
+    #[test]
+    fn collections_are_drawn_by_the_square_root_of_their_images() {
+        let sample =
+            |class| crate::data::Sample { path: "a".into(), name: "a".into(), class, group: None, source: None };
+        let samples: Vec<_> = (0..20).map(|i| sample(usize::from(i >= 16))).collect();
+        let of = |draws: &[Draw]| {
+            let drawn = draw_by_square_root(&samples, &["a", "b"], draws, 24).unwrap();
+            let first = drawn.iter().filter(|i| **i < 16).count();
+            (
+                first,
+                drawn.len() - first,
+                (16..20).map(|i| drawn.iter().filter(|d| **d == i).count()).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(of(&[]), (16, 8, vec![2; 4]));
+        assert_eq!(of(&[Draw::parse("b=3").unwrap()]), (10, 14, vec![4, 3, 4, 3]));
     }
 
     #[test]

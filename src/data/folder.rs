@@ -252,7 +252,7 @@ impl Walk {
 }
 
 /// `None` when there is no filter.
-fn globs(patterns: &[String]) -> Result<Option<GlobSet>> {
+pub(super) fn globs(patterns: &[String]) -> Result<Option<GlobSet>> {
     if patterns.is_empty() {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Draw, Surroundings};
+use super::{Dataset, Draw, Origin, Surroundings, match_bands, match_histogram};
 use crate::error::{Error, Result};
 use crate::preprocess::{Augment, Preprocess};
 
@@ -19,6 +19,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// One-hot classes, `[n, classes]`; ones for all that a film may have where that is not known.
     pub targets: Vec<f32>,
+    /// Where each image comes from, `[n]`; only where [`Dataset::within_sources`] has the hospital tell as little as can be.
+    pub origins: Option<Vec<Origin>>,
     /// Films in the batch.
     pub n: usize,
     /// Channels of a film.
@@ -53,6 +55,7 @@ impl Batch {
         Self {
             images,
             targets,
+            origins: dataset.origins(indices),
             n: indices.len(),
             channels: preprocess.channels,
             height: preprocess.height,
@@ -93,6 +96,8 @@ pub struct LoaderConfig {
     pub draw: Vec<Draw>,
     /// Share of the films whose lungs are given the [`Surroundings`] of another film's of the same batch.
     pub surroundings: f32,
+    /// Proportion of the images that are given the [style](super::match_bands) of another one of the same batch.
+    pub style: f32,
 }
 
 /// Endless shuffled, augmented batches. Holds no state between batches, so a resumed run sees what an uninterrupted
@@ -114,6 +119,7 @@ pub struct Loader {
 /// belong to the films drawn, by number.
 const PASS_STREAMS: u64 = 1 << 63;
 const SURROUNDINGS_STREAMS: u64 = 1 << 62;
+const STYLE_STREAMS: u64 = 1 << 61;
 
 impl Loader {
     /// Batches of `dataset`, which each of them is given again; `preprocess` is the one given to [`Dataset::load`].
@@ -170,6 +176,14 @@ impl Loader {
                 if rng.random::<f32>() < self.config.surroundings {
                     let other = films[rng.random_range(..films.len())];
                     self.surroundings.exchange(&mut grey, &dataset.grey(other));
+                }
+            }
+            if self.config.style > 0.0 {
+                let mut rng = self.stream(STYLE_STREAMS | (first + position as u64));
+                if rng.random::<f32>() < self.config.style {
+                    let other = dataset.grey(films[rng.random_range(..films.len())]);
+                    match_bands(&mut grey, &other, width, rng.random());
+                    match_histogram(&mut grey, &other, rng.random());
                 }
             }
             if augment.is_none() {

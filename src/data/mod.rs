@@ -13,13 +13,16 @@ mod draw;
 mod either;
 #[cfg(feature = "cli")]
 mod folder;
+mod hospital;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod layout;
 mod loader;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod manifest;
+mod origin;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod split;
+mod style;
 mod surroundings;
 mod survey;
 
@@ -31,10 +34,17 @@ use std::path::{Path, PathBuf};
 pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
 pub use draw::Draw;
+#[cfg(feature = "cli")]
+pub use draw::draw_by_square_root;
 pub use either::Either;
 #[cfg(feature = "cli")]
 pub use folder::{FolderOptions, Folders, open, open_flat};
+pub use hospital::Hospital;
+#[cfg(feature = "cli")]
+pub use hospital::assign_hospitals;
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
+pub use origin::{Origin, healthy_class, no_pairs};
+pub use style::{match_bands, match_histogram};
 pub use surroundings::Surroundings;
 pub use survey::{Survey, survey};
 

@@ -188,7 +188,16 @@ mod tests {
         let images = vec![0.25, 0.5, 0.75, 1.0];
         let targets = vec![1.0, 0.0, 0.0];
         trainer
-            .step(crate::data::Batch { images, targets, n: 1, channels: 1, height: 2, width: 2, classes: 3 })
+            .step(crate::data::Batch {
+                images,
+                targets,
+                origins: None,
+                n: 1,
+                channels: 1,
+                height: 2,
+                width: 2,
+                classes: 3,
+            })
             .unwrap();
         checkpoint.step = trainer.steps();
         let bytes = checkpoint.save(&trainer).unwrap();

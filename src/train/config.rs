@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{OptimizerConfig, Schedule};
-use crate::data::{Balance, Draw, Either};
+use crate::data::{Balance, Draw, Either, Hospital};
 use crate::error::{Error, Result};
 use crate::formats::ModelCard;
 use crate::models::Architecture;
@@ -51,6 +51,15 @@ pub struct TrainConfig {
     /// in `[0, 1]`.
     #[serde(default)]
     pub surroundings: f32,
+    /// Proportion of the training images that are given the [style](crate::data::match_bands) of another one, in `[0, 1]`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub style: f32,
+    /// Which images come from one hospital, where the manifest's sources do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hospitals: Vec<Hospital>,
+    /// Has the hospital tell as little as can be of whether an image is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<WithinSources>,
     /// Which layers stay as they start.
     #[serde(default)]
     pub freeze: Freeze,
@@ -65,6 +74,23 @@ pub struct TrainConfig {
     pub either: Vec<Either>,
     /// Decides the initial weights, the order of images, augmentation and dropout.
     pub seed: u64,
+}
+
+/// Whether an image is healthy is learned between images of one source, see
+/// [`Dataset::within_sources`](crate::data::Dataset::within_sources).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WithinSources {
+    /// The class of healthy images.
+    pub healthy: String,
+    /// How much images of sources without the other kind count in that question, in `[0, 1]`.
+    pub between: f32,
+    /// Proportion of the question that is asked of pairs of one source, one image of each kind, in `[0, 1]`: which of them is
+    /// healthy?
+    pub pairs: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 /// Layers that training leaves as they are: their normalisations too, which then use their running statistics.
@@ -143,6 +169,9 @@ impl TrainConfig {
             label_smoothing: 0.0,
             mixup: 0.0,
             surroundings: 0.0,
+            style: 0.0,
+            hospitals: Vec::new(),
+            within: None,
             freeze: Freeze::default(),
             norms: Norms::default(),
             start: None,
@@ -217,8 +246,18 @@ impl TrainConfig {
                 return refuse(field, "must be at least 0 and below 1");
             }
         }
-        if !(0.0..=1.0).contains(&self.surroundings) {
-            return refuse("surroundings", "must be at least 0 and at most 1");
+        let [between, pairs] = self.within.as_ref().map_or([0.0; 2], |within| [within.between, within.pairs]);
+        let proportions =
+            [("surroundings", self.surroundings), ("style", self.style), ("between", between), ("pairs", pairs)];
+        for (field, proportion) in proportions {
+            if !(0.0..=1.0).contains(&proportion) {
+                return refuse(field, "must be at least 0 and at most 1");
+            }
+        }
+        if let Some(WithinSources { healthy, .. }) = &self.within
+            && !self.classes.contains(healthy)
+        {
+            return refuse("healthy", &format!("`{healthy}` is no class; there are: {}", self.classes.join(", ")));
         }
         for either in &self.either {
             either.labels(&self.classes)?;

@@ -2,7 +2,7 @@
 //! give the same of a film at every step, and they are nearly all of the work.
 
 use super::{Freeze, TrainConfig, Trainer};
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Dataset, Origin};
 use crate::error::Result;
 use crate::preprocess::Preprocess;
 
@@ -13,6 +13,7 @@ pub(super) struct Features(Vec<Option<Film>>);
 struct Film {
     features: Vec<f32>,
     targets: Vec<f32>,
+    origins: Option<Vec<Origin>>,
 }
 
 impl TrainConfig {
@@ -37,20 +38,22 @@ impl Features {
         films: impl Iterator<Item = usize>,
     ) -> Result<Batch> {
         self.0.resize_with(dataset.len(), || None);
-        let (mut images, mut targets, mut n) = (Vec::new(), Vec::new(), 0);
+        let (mut images, mut targets, mut origins, mut n) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for i in films {
             if self.0[i].is_none() {
                 let image = dataset.batch_from(preprocess, i, 1).expect("a film of the set");
-                let Batch { images: features, targets, .. } = trainer.features(image)?;
-                self.0[i] = Some(Film { features, targets });
+                let Batch { images: features, targets, origins, .. } = trainer.features(image)?;
+                self.0[i] = Some(Film { features, targets, origins });
             }
             let film = self.0[i].as_ref().expect("just put there");
             images.extend_from_slice(&film.features);
             targets.extend_from_slice(&film.targets);
+            origins.extend(film.origins.iter().flatten());
             n += 1;
         }
         let classes = dataset.classes().len();
-        Ok(Batch { channels: images.len() / n.max(1), images, targets, n, height: 1, width: 1, classes })
+        let origins = (!origins.is_empty()).then_some(origins);
+        Ok(Batch { channels: images.len() / n.max(1), images, targets, origins, n, height: 1, width: 1, classes })
     }
 }
 

@@ -6,8 +6,10 @@
 mod checkpoint;
 mod config;
 mod features;
+mod head;
 mod history;
 mod initial;
+mod lbfgs;
 mod loss;
 mod mixup;
 mod optimizer;
@@ -16,10 +18,11 @@ mod schedule;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::{Freeze, Norms, Start, TrainConfig};
+pub use config::{Freeze, Norms, Start, TrainConfig, WithinSources};
+pub use head::{HeadConfig, HeadExamples, fit_head};
 pub use history::{EpochRecord, History, Phase, Running};
 pub use initial::initial_weights;
-pub use loss::{categorical_cross_entropy, share_among, smooth_labels};
+pub use loss::{categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels};
 pub use mixup::Mixup;
 pub use optimizer::OptimizerConfig;
 pub use run::{Run, fingerprint};

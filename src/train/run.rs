@@ -118,6 +118,7 @@ impl Run {
             balance: config.balance,
             draw: config.draw.clone(),
             surroundings: config.surroundings,
+            style: config.style,
         };
         Loader::new(train, &config.preprocess, loader)
     }

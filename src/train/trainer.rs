@@ -1,6 +1,8 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
-use super::{Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, share_among, smooth_labels};
+use super::{
+    Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels,
+};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
@@ -203,7 +205,14 @@ impl Trainer {
         if training && self.config.label_smoothing > 0.0 {
             smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
         }
-        let (loss, gradient) = categorical_cross_entropy(logits, &batch.targets, classes);
+        let (loss, gradient) = match (&self.config.within, &batch.origins) {
+            (Some(within), Some(origins)) if training => {
+                let healthy = self.config.classes.iter().position(|class| *class == within.healthy);
+                let healthy = healthy.expect("the settings were checked");
+                healthy_then_kind(logits, &batch.targets, origins, classes, healthy, within.pairs)
+            }
+            _ => categorical_cross_entropy(logits, &batch.targets, classes),
+        };
         Ok((StepReport { loss, correct, n, learning_rate: 0.0 }, gradient))
     }
 }
@@ -227,7 +236,16 @@ mod tests {
     fn batch() -> Batch {
         let len = 2 * 3 * SIDE * SIDE;
         let images = (0..len).map(|i| (i * 37 % len) as f32 / len as f32).collect();
-        Batch { images, targets: vec![1.0, 0.0, 0.0, 1.0], n: 2, channels: 3, height: SIDE, width: SIDE, classes: 2 }
+        Batch {
+            images,
+            targets: vec![1.0, 0.0, 0.0, 1.0],
+            origins: None,
+            n: 2,
+            channels: 3,
+            height: SIDE,
+            width: SIDE,
+            classes: 2,
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn cases() -> (Vec<(Architecture, Graph, Expected)>, Batch) {
     let targets = (0..n * classes).map(|i| f32::from(u8::from(i % classes == i / classes % classes))).collect();
     (
         networks.into_iter().map(case).collect(),
-        Batch { images: images(n, side), targets, n, channels: 3, height: side, width: side, classes },
+        Batch { images: images(n, side), targets, origins: None, n, channels: 3, height: side, width: side, classes },
     )
 }
 

@@ -260,7 +260,15 @@ fn dataset(counts: &[usize], source_of: impl Fn(usize) -> Option<String>) -> (Da
 }
 
 fn config(batch_size: usize, balance: Balance) -> LoaderConfig {
-    LoaderConfig { batch_size, seed: 3, augment: Augment::default(), balance, draw: Vec::new(), surroundings: 0.0 }
+    LoaderConfig {
+        batch_size,
+        seed: 3,
+        augment: Augment::default(),
+        balance,
+        draw: Vec::new(),
+        surroundings: 0.0,
+        style: 0.0,
+    }
 }
 
 /// The greys of a batch's films, hence their numbers.

@@ -53,7 +53,7 @@ pub fn batch(number: usize, n: usize, side: usize, classes: usize) -> Batch {
         let brightness = (label + 1) as f64 / classes as f64;
         images.extend(uniform(IMAGES + (number * n + i) as u64, 0.0, brightness).take(3 * side * side));
     }
-    Batch { images, targets, n, channels: 3, height: side, width: side, classes }
+    Batch { images, targets, origins: None, n, channels: 3, height: side, width: side, classes }
 }
 
 /// The scratch CNN for images of `side`.

@@ -126,7 +126,7 @@ fn a_frozen_backbone_with_normalisations_gives_in_training_what_it_gives_in_use(
     let mut trainer = Trainer::with_network(config, &graph, Training::new(&graph, 1));
     let images: Vec<f32> = (0..2 * 32 * 32).map(|i| random(STREAM, i) as f32 / u64::MAX as f32).collect();
     let targets = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
-    let batch = Batch { images, targets, n: 2, channels: 1, height: 32, width: 32, classes: CLASSES };
+    let batch = Batch { images, targets, origins: None, n: 2, channels: 1, height: 32, width: 32, classes: CLASSES };
     let (before, in_use) = (trainer.weights(), trainer.evaluate(batch.clone()).expect("a loss"));
     assert_eq!(trainer.step(batch).expect("a step").loss, in_use.loss);
     for (name, after) in trainer.weights().0 {

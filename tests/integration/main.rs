@@ -11,6 +11,7 @@ mod cli_evaluate;
 mod cli_lungs;
 mod cli_model_folder;
 mod cli_predict;
+mod cli_refit_head;
 mod cli_refusal;
 mod cli_summary;
 mod cli_train;

@@ -18,6 +18,7 @@ mod lungs;
 mod model_folder;
 mod plot;
 mod predict;
+mod refit_head;
 mod refusal;
 mod summary;
 mod train;
@@ -59,6 +60,8 @@ enum Command {
     Blend(blend::Args),
     /// Have the last layer tell a few films from others, where training has learned them by heart
     Distinguish(distinguish::Args),
+    /// Fit the last layer anew, to what tells healthy images from others within one hospital
+    RefitHead(refit_head::Args),
     /// Make a small copy of a trained model for the web
     Compress(compress::Args),
     /// Change what a model says of itself: name, measurements, limits
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Dataset(args) => dataset::run(args),
         Command::Train(args) => train::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::RefitHead(args) => refit_head::run(args),
         Command::Refusal(args) => refusal::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Calibrate(args) => calibrate::run(args),

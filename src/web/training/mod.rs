@@ -381,7 +381,7 @@ impl Trainer {
         let config = self.0.config();
         let (classes, &Preprocess { channels, height, width, .. }) = (config.classes.len(), &config.preprocess);
         let n = targets.len() / classes;
-        let batch = Batch { images, targets, n, channels, height, width, classes };
+        let batch = Batch { images, targets, origins: None, n, channels, height, width, classes };
         self.0.step(batch).map(|report| report.loss).map_err(thrown)
     }
 }

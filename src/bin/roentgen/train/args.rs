@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use roentgen::data::{Balance, Draw, Either};
+use roentgen::data::{Balance, Draw, Either, Hospital};
 use roentgen::error::{Error, Result};
 use roentgen::formats::ModelCard;
 use roentgen::models::Architecture;
 use roentgen::preprocess::{Augment, Contrast, Preprocess};
-use roentgen::train::{Freeze, Norms, OptimizerConfig, Schedule, TrainConfig};
+use roentgen::train::{Freeze, Norms, OptimizerConfig, Schedule, TrainConfig, WithinSources};
 
 /// Trains a network on folders of X-rays and writes a model folder.
 ///
@@ -73,6 +73,23 @@ pub struct Args {
     /// the surroundings say of the finding. Lungs are taken to lie where they do in most films
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     surroundings: f32,
+    /// Proportion of the training images that are given the sharpness and the histogram of another image, wholly or in part,
+    /// which takes away what machine and processing say of the finding
+    #[arg(long, default_value_t = 0.0, value_name = "PROPORTION")]
+    style: f32,
+    /// Learn whether an image is of CLASS only between images of one source, where the source cannot give the answer away;
+    /// what the others show is learned between all of them
+    #[arg(long, value_name = "CLASS")]
+    healthy: Option<String>,
+    /// How much images of a source that has only healthy images, or none, count in that question all the same
+    #[arg(long, default_value_t = 0.0, value_name = "WEIGHT", requires = "healthy")]
+    between: f32,
+    /// Proportion of that question that is asked of pairs of images of one source: which of the two is healthy?
+    #[arg(long, default_value_t = 0.0, value_name = "PROPORTION", requires = "healthy")]
+    pairs: f32,
+    /// A hospital and its images by `class/file`, where the manifest's sources do not say; may be given more than once
+    #[arg(long, value_name = "NAME=GLOB|GLOB")]
+    hospital: Vec<String>,
     /// Strength of random changes to training images: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in
     /// position, mirrored or not, exposure and contrast
     #[arg(long, default_value_t = 0.0)]
@@ -175,6 +192,14 @@ impl Args {
         self.either.iter().map(|text| Either::parse(text)).collect()
     }
 
+    /// The hospitals and their images.
+    ///
+    /// # Errors
+    /// Those of [`Hospital::parse`].
+    pub fn hospitals(&self) -> Result<Vec<Hospital>> {
+        self.hospital.iter().map(|text| Hospital::parse(text)).collect()
+    }
+
     /// The configuration that these settings stand for, where the run starts from the model of `card`, or from none.
     ///
     /// # Errors
@@ -240,6 +265,13 @@ impl Args {
             label_smoothing: self.label_smoothing,
             mixup: self.mixup,
             surroundings: self.surroundings,
+            style: self.style,
+            hospitals: self.hospitals()?,
+            within: self.healthy.clone().map(|healthy| WithinSources {
+                healthy,
+                between: self.between,
+                pairs: self.pairs,
+            }),
             norms: match self.norms {
                 None => base.norms,
                 Some(NormsName::Batch) => Norms::Batch,

@@ -33,7 +33,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         seed: args.seed,
         ..FolderOptions::default()
     };
-    let folders = data::open(&args.data, &options)?;
+    let mut folders = data::open(&args.data, &options)?;
+    data::assign_hospitals(&args.hospitals()?, folders.train.iter_mut().chain(&mut folders.val))?;
     for note in &folders.notes {
         eprintln!("{note}");
     }
@@ -69,6 +70,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let (train, validation) =
         (load(&folders.train, "reading training images")?, load(&folders.val, "reading validation images")?);
+    let train = match &config.within {
+        Some(within) => train.within_sources(&within.healthy, within.between)?,
+        None => train,
+    };
     report_counts(&train, &validation, &config.either);
 
     let loader = Run::loader(&config, &train)?;
