@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::{Batch, Either, Sample, read_film};
+use super::{Batch, Either, Sample};
 use crate::error::{Error, Result};
 use crate::image::{Limits, decode};
 use crate::preprocess::Preprocess;
@@ -58,7 +58,8 @@ impl Dataset {
         let films: Vec<Result<Vec<u8>>> = samples
             .par_iter()
             .map(|sample| {
-                let film = read_film(&sample.path, &limits)
+                let film = sample
+                    .read(&limits)
                     .and_then(|bytes| decode(&bytes, &limits))
                     .and_then(|film| preprocess.prepare(&film))
                     .map(|grey| Self::bytes_of(&grey));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, open_flat};
+use roentgen::data::{LeftOut, Sample, open_labelled};
 use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
 use roentgen::labels::ByName;
@@ -14,6 +14,7 @@ use roentgen::nn::Precision;
 use serde::Serialize;
 
 use crate::films::{self, Outputs, UnreadableFilm};
+use crate::labels::Labels;
 use crate::refusal::{self, Counts};
 use crate::ui;
 
@@ -23,9 +24,11 @@ pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder of class folders; where it holds a `test` folder, that one is measured
+    /// Folder or zip of class folders; where it holds a `test` folder, that one is measured
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    labels: Labels,
     /// Measure only films whose `class/file` matches; may be given more than once
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
@@ -56,6 +59,12 @@ struct Report {
     refused: Option<BTreeMap<String, Counts>>,
     /// Folders that are no class of the model.
     left_out: Vec<String>,
+    /// Zips that break off, and their like.
+    notes: Vec<String>,
+    /// What was decided about the folder that could have been decided otherwise.
+    decided: Vec<String>,
+    /// Files that are left out, and why.
+    files_left_out: Vec<LeftOut>,
     unreadable: Vec<UnreadableFilm>,
 }
 
@@ -68,8 +77,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(safetensors);
     let card = classifier.card();
 
-    let folder = films::part(&args.data, "test", &card.classes);
-    let (samples, left_out) = open_flat(&folder, &card.classes, &args.only)?;
+    let labelled = open_labelled(&args.data, Some("test"), &card.classes, &args.only, &args.labels.columns())?;
+    films::name_left_out(&labelled);
+    let samples = labelled.samples;
     let Measured { evaluation, unreadable, scores } = measure(&classifier, &samples)?;
     let same = |floats: Measured| {
         let classes = |scores: &[f32]| scores.chunks_exact(card.classes.len()).map(argmax).collect::<Vec<_>>();
@@ -81,11 +91,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let report = Report {
         model: card.id.clone(),
         version: card.version.clone(),
-        data: folder.display().to_string(),
+        data: labelled.folder.display().to_string(),
         evaluation,
         same_class_as_floats,
         refused,
-        left_out,
+        left_out: labelled.left_out,
+        notes: labelled.notes,
+        decided: labelled.decided,
+        files_left_out: labelled.files_left_out,
         unreadable,
     };
     films::name_unreadable(&report.unreadable);
@@ -98,8 +111,8 @@ fn refused(classifier: &Classifier, samples: &[Sample]) -> Result<BTreeMap<Strin
     refusal::needed(classifier.card())?;
     let classes = classifier.card().classes.iter().enumerate();
     let counted = classes.map(|(index, class)| {
-        let paths = samples.iter().filter(|sample| sample.class == index).map(|sample| sample.path.as_path());
-        (class.clone(), refusal::count(classifier, &paths.collect::<Vec<_>>()))
+        let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.class == index).collect();
+        (class.clone(), refusal::count(classifier, &samples, |sample, limits| sample.read(limits)))
     });
     Ok(counted.collect())
 }

@@ -1,16 +1,14 @@
 //! What the subcommands that measure a model share: films in, one row of the network's numbers a film out.
 
-use std::path::{Path, PathBuf};
-
 use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, read_film};
+use roentgen::data::{Labelled, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::image::{Limits, Radiograph, decode};
 use serde::Serialize;
 
-use crate::ui;
+use crate::{model_folder, ui};
 
 /// Films in one pass through the network: enough to keep every core busy, 6 MB of input at 128 × 128 × 3.
 const BATCH: usize = 32;
@@ -61,7 +59,7 @@ pub fn each<'a, I: Send, O>(
     network: impl Fn(Vec<I>) -> Result<Vec<O>>,
 ) -> Result<Outputs<'a, O>> {
     let limits = Limits::default();
-    let input = |sample: &'a Sample| input(sample, decode(&read_film(&sample.path, &limits)?, &limits)?);
+    let input = |sample: &'a Sample| input(sample, decode(&sample.read(&limits)?, &limits)?);
     let bar = ui::progress(samples.len(), what);
     let (mut values, mut films, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for batch in samples.chunks(BATCH) {
@@ -105,10 +103,10 @@ pub fn judged<'a>(
     outputs(samples, "films", |film| classifier.card().preprocess.apply(&film), network)
 }
 
-/// `dir/part` where it is there and no class is called so; `dir` itself otherwise.
-pub fn part(dir: &Path, part: &str, classes: &[String]) -> PathBuf {
-    let inside = dir.join(part);
-    if inside.is_dir() && !classes.iter().any(|class| class == part) { inside } else { dir.to_owned() }
+/// Says on standard error what was decided about a data set, and what of it is left out.
+pub fn name_left_out(Labelled { notes, decided, files_left_out, unreadable, .. }: &Labelled) {
+    model_folder::name_left_out(notes, decided, files_left_out);
+    model_folder::name_unreadable(unreadable);
 }
 
 /// Names films that are left out, and why, on standard error.

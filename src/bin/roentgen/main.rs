@@ -14,6 +14,7 @@ mod distinguish;
 mod evaluate;
 mod export;
 mod films;
+mod labels;
 mod lungs;
 mod model_folder;
 mod plot;

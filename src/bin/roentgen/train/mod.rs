@@ -30,13 +30,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         classes: args.classes.clone(),
         either: args.either()?,
         only: args.only.clone(),
+        labels: args.labels.columns(),
         seed: args.seed,
         ..FolderOptions::default()
     };
     let folders = data::open(&args.data, &options)?;
-    for note in &folders.notes {
-        eprintln!("{note}");
-    }
+    model_folder::name_left_out(&folders.notes, &folders.decided, &folders.files_left_out);
     for folder in &folders.left_out {
         eprintln!("left out: {folder}");
     }
