@@ -321,7 +321,7 @@ impl Layout {
                     layout.leave_out("table", "tables that are not used: folders say the classes", &unused);
                 }
             }
-            (Some(problem), None) => return Err(problem.error(tables)),
+            (Some(problem), None) => return Err(problem.error(tables, &layout.decided)),
             (Some(problem), Some(labelled)) => {
                 outside.clear();
                 layout.take(labelled, &problem, &found.split_of);
@@ -405,7 +405,7 @@ impl NoLabels {
         }
     }
 
-    fn error(&self, tables: &[FoundTable]) -> Error {
+    fn error(&self, tables: &[FoundTable], decided: &[String]) -> Error {
         let what = self.words().unwrap_or_else(|| "there are no class folders".into());
         let mut reason =
             format!("{what}; put the images of each class into a folder of its own, as in train/<class>/ or <class>/");
@@ -422,6 +422,7 @@ impl NoLabels {
                 Err(why) => reason += &format!(". {} is not read: {why}", found.path),
             }
         }
+        decided.iter().for_each(|what| reason += &format!(". Seen so far: {what}"));
         Error::Dataset { reason }
     }
 }

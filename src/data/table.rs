@@ -153,7 +153,7 @@ impl Table {
                 .any(|word| plain(&self.header[column]).contains(word))
         };
         let mut rest = (0..self.header.len()).filter(|&column| fits(column));
-        let named = (0..self.header.len()).find(|&column| fits(column) && likely(column));
+        let named = (0..self.header.len()).find(|&column| fits(column) && likely(column) && !self.is_one_hot(column));
         // A table of two columns has no other one for labels.
         let only = rest.next().filter(|_| self.header.len() == 2);
         named.or(only).map(LabelColumn::Named)

@@ -58,12 +58,12 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
           <p class="lead">Drop a folder of labelled X-rays here, or a zip</p>
           <p class="quiet">
             <code>train/&lt;class&gt;/*</code> and <code>test/&lt;class&gt;/*</code>, or <code>&lt;class&gt;/*</code> alone:
-            then a fifth is held back for the test. Nothing is uploaded; reduced copies stay in this browser until you let it
+            then a fifth is held back for the test; or images with a table (CSV) of their labels. Nothing is uploaded; reduced copies stay in this browser until you let it
             forget them.
           </p>
           <p class="buttons">
             <label class="button primary">Choose a folder…<input type="file" webkitdirectory ?disabled=${busy} @change=${folder} /></label>
-            <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip" ?disabled=${busy} @change=${folder} /></label>
+            <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip,*/*" ?disabled=${busy} @change=${folder} /></label>
           </p>
           ${byHand(state, actions, busy)}
         </div>

@@ -40,7 +40,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Count the films of a folder by class and split, and name broken and repeated files
+    /// Say what is in a folder or zip of images: classes and splits, what is left out and why, what differs by class
     Dataset(dataset::Args),
     /// Train a network on folders of labelled films
     Train(train::Args),
