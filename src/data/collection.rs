@@ -349,12 +349,15 @@ impl Collection {
         near.iter_mut().for_each(|copies| keep_together(copies, &mut splits));
         let [test, val, train] = splits;
         copies.extend(near);
-        let known = |sample: &Sample| {
-            let path = sample.path.to_str().unwrap_or_default();
-            let film = self.films.get(path);
-            (film.and_then(|film| film.facts.as_ref()), layout.films.get(path).and_then(|place| place.group.as_deref()))
+        let all = || {
+            let splits = [("train", &train), ("val", &val), ("test", &test)].into_iter();
+            splits.flat_map(|(split, samples)| samples.iter().map(move |sample| (split, sample)))
         };
-        let summary = summary(&classes, &[("train", &train), ("val", &val), ("test", &test)], known);
+        let path = |sample: &Sample| sample.path.to_str().unwrap_or_default().to_owned();
+        let facts = |(_, sample): (_, &Sample)| Some((sample.class, self.films.get(&path(sample))?.facts.as_ref()?));
+        // What a sample has may also be made of copies.
+        let group = |(split, sample)| Some((split, layout.films.get(&path(sample))?.group.as_deref()?));
+        let summary = summary(&classes, all().filter_map(facts), all().filter_map(group));
         let count = |samples: &[Sample]| {
             let mut counts = vec![0; classes.len()];
             samples.iter().for_each(|sample| counts[sample.class] += 1);

@@ -26,7 +26,6 @@ mod loader;
 mod names;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod split;
-#[cfg(any(feature = "cli", feature = "training"))]
 mod summary;
 mod surroundings;
 #[cfg(feature = "cli")]
@@ -54,7 +53,6 @@ pub use labelling::LabelColumns;
 #[cfg(any(feature = "cli", feature = "training"))]
 pub use layout::LeftOut;
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
-#[cfg(any(feature = "cli", feature = "training"))]
 pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};
 pub use surroundings::Surroundings;
 #[cfg(feature = "cli")]

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Sample;
 use crate::image::Radiograph;
 
 /// What an image is like as a file.
@@ -95,19 +94,22 @@ pub struct Summary {
     pub warnings: Vec<String>,
 }
 
-/// Sums up the images of `splits`, with what `known` knows of each: as a file, and its patient.
+/// Sums up images by `facts`, each with its label, and by `groups`, each image's with the split that it is in.
 pub fn summary<'a>(
     classes: &[String],
-    splits: &[(&str, &[Sample])],
-    known: impl Fn(&Sample) -> (Option<&'a Facts>, Option<&'a str>),
+    facts: impl Iterator<Item = (usize, &'a Facts)>,
+    groups: impl Iterator<Item = (&'static str, &'a str)>,
 ) -> Summary {
-    let of_class = |label: usize| {
-        let samples = splits.iter().flat_map(|(_, samples)| *samples).filter(move |sample| sample.class == label);
-        samples.filter_map(|sample| known(sample).0).collect::<Vec<_>>()
-    };
+    let mut of_class = vec![Vec::new(); classes.len()];
+    for (label, facts) in facts {
+        // A label beyond the classes is of images that may be of one of several.
+        if let Some(of_class) = of_class.get_mut(label) {
+            of_class.push(facts);
+        }
+    }
     let by_class: Vec<ClassFacts> =
-        classes.iter().enumerate().map(|(label, class)| ClassFacts::of(class, &of_class(label))).collect();
-    let groups = groups(splits, |sample| known(sample).1);
+        classes.iter().zip(&of_class).map(|(class, facts)| ClassFacts::of(class, facts)).collect();
+    let groups = self::groups(groups);
     let mut warnings = differences(&by_class);
     if let Some(GroupFacts { across_splits, .. }) = groups.as_ref().filter(|groups| !groups.across_splits.is_empty()) {
         warnings.push(format!(
@@ -202,14 +204,12 @@ fn differences(classes: &[ClassFacts]) -> Vec<String> {
     said
 }
 
-fn groups<'a>(splits: &[(&str, &[Sample])], group: impl Fn(&Sample) -> Option<&'a str>) -> Option<GroupFacts> {
+fn groups<'a>(of_images: impl Iterator<Item = (&'static str, &'a str)>) -> Option<GroupFacts> {
     let mut groups = BTreeMap::<&str, BTreeSet<&str>>::new();
     let mut images = 0;
-    for (split, samples) in splits {
-        for group in samples.iter().filter_map(&group) {
-            images += 1;
-            groups.entry(group).or_default().insert(split);
-        }
+    for (split, group) in of_images {
+        images += 1;
+        groups.entry(group).or_default().insert(split);
     }
     let across = groups.iter().filter(|(_, splits)| splits.len() > 1).map(|(group, _)| (*group).to_owned());
     let across_splits = across.take(1000).collect();
@@ -247,17 +247,8 @@ mod tests {
 
     #[test]
     fn patients_in_two_splits_are_named() {
-        let sample = |name: &str| Sample {
-            path: name.into(),
-            name: format!("c/{name}"),
-            class: 0,
-            group: None,
-            source: None,
-            packed: None,
-        };
-        let (train, test) = ([sample("1.png"), sample("2.png")], [sample("3.png")]);
-        let patient = |sample: &Sample| (None, Some(if sample.path.ends_with("1.png") { "p1" } else { "p2" }));
-        let found = summary(&["c".into()], &[("train", &train), ("test", &test)], patient);
+        let groups = [("train", "p1"), ("train", "p2"), ("test", "p2")];
+        let found = summary(&["c".into()], std::iter::empty(), groups.into_iter());
         assert_eq!(found.groups, Some(GroupFacts { groups: 2, images: 3, across_splits: vec!["p2".into()] }));
         assert!(found.warnings[0].contains("1 patient(s)"), "{:?}", found.warnings);
     }

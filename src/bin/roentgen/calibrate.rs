@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let labelled = open_part(&args.data, Some("val"), &card.classes, &args.only)?;
     films::name_left_out(&labelled);
     let samples = labelled.samples;
-    let Outputs { films, values: logits, unreadable } =
+    let Outputs { films, values: logits, unreadable, .. } =
         films::judged(&classifier, &samples, |images| classifier.logits(images))?;
     films::name_unreadable(&unreadable);
 

@@ -1,18 +1,17 @@
 //! `roentgen dataset`: what is in a folder of films, before anyone trains on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
-use roentgen::data::{
-    self, Batch, ClassFacts, Dataset, FolderOptions, Folders, LeftOut, Sample, Summary, Survey, Unreadable,
-};
+use roentgen::data::{self, Batch, Dataset, FolderOptions, Folders, LeftOut, Sample, Summary, Survey, Unreadable};
 use roentgen::error::{Error, Result};
 use roentgen::models::Architecture;
 use serde_json::{Value, json};
 
+use crate::films::{self, printable};
 use crate::labels::Labels;
 use crate::ui;
 
@@ -133,17 +132,9 @@ impl Films {
 
     /// What the readable films are like as files.
     fn summary(&self, classes: &[String]) -> Summary {
-        let ends = self.splits.iter().skip(1).map(|(_, first)| *first).chain([self.samples.len()]);
-        let splits = self.splits.iter().zip(ends).map(|(&(split, first), end)| (split, &self.samples[first..end]));
-        let facts = self.survey.readable.iter().zip(&self.survey.facts);
-        let facts: HashMap<&Path, _> = facts.map(|(&i, facts)| (self.samples[i].path.as_path(), facts)).collect();
-        let groups: HashMap<&Path, _> =
-            self.samples.iter().filter_map(|sample| Some((sample.path.as_path(), sample.group.as_deref()?))).collect();
-        let known = |sample: &Sample| {
-            let path = sample.path.as_path();
-            (facts.get(path).copied(), groups.get(path).copied())
-        };
-        data::summary(classes, &splits.collect::<Vec<_>>(), known)
+        let facts = self.survey.readable.iter().map(|&i| self.samples[i].class).zip(&self.survey.facts);
+        let groups = (0..self.samples.len()).filter_map(|i| Some((self.split(i), self.samples[i].group.as_deref()?)));
+        data::summary(classes, facts, groups)
     }
 
     fn describe(&self, dir: &Path, folders: &Folders, batch: &Option<Batch>) -> String {
@@ -178,7 +169,7 @@ impl Films {
         }
         let summary = self.summary(classes);
         if !self.survey.readable.is_empty() {
-            ui::table(&by_class(&summary.by_class)).lines().for_each(|row| line(row.to_owned()));
+            films::by_class(&summary.by_class).lines().for_each(|row| line(row.to_owned()));
         }
         summary.warnings.iter().for_each(|warning| line(format!("warning: {warning}")));
         if let Some(groups) = &summary.groups {
@@ -279,30 +270,6 @@ impl Films {
 
 /// Files left out for one reason that are named; JSON has more.
 const NAMED: usize = 3;
-
-/// What the films of each class are like as files, as rows of a table.
-fn by_class(classes: &[ClassFacts]) -> Vec<Vec<String>> {
-    fn counted<T: ToString>(counts: &BTreeMap<T, usize>) -> String {
-        let one = |(value, count): (&T, &usize)| format!("{} {}", ui::thousands(*count), value.to_string());
-        if let [(value, _)] = counts.iter().collect::<Vec<_>>()[..] {
-            return value.to_string();
-        }
-        counts.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-    let titles = ["class", "format", "bits", "px, median", "smallest", "largest", "values"];
-    let mut rows = vec![titles.map(String::from).to_vec()];
-    for ClassFacts { class, formats, bits, sizes, values: [low, high], .. } in classes {
-        let [smallest, median, largest] = sizes.map(|[height, width]| format!("{width}×{height}"));
-        let values = format!("{low:.2}–{high:.2}");
-        rows.push(vec![printable(class), counted(formats), counted(bits), median, smallest, largest, values]);
-    }
-    rows
-}
-
-/// A file or folder may be called anything: line breaks, or commands to the terminal.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
 
 /// Smallest and largest value of the images.
 fn range(batch: &Batch) -> [f32; 2] {

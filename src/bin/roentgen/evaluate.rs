@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use roentgen::classifier::Classifier;
-use roentgen::data::{LeftOut, Sample, open_labelled};
+use roentgen::data::{self, LeftOut, Sample, Summary, open_labelled};
 use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
 use roentgen::labels::ByName;
@@ -65,6 +65,9 @@ struct Report {
     decided: Vec<String>,
     /// Files that are left out, and why.
     files_left_out: Vec<LeftOut>,
+    /// What the films of each class are like as files.
+    #[serde(flatten)]
+    summary: Summary,
     unreadable: Vec<UnreadableFilm>,
 }
 
@@ -80,7 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let labelled = open_labelled(&args.data, Some("test"), &card.classes, &args.only, &args.labels.columns())?;
     films::name_left_out(&labelled);
     let samples = labelled.samples;
-    let Measured { evaluation, unreadable, scores } = measure(&classifier, &samples)?;
+    let Measured { evaluation, summary, unreadable, scores } = measure(&classifier, &samples)?;
     let same = |floats: Measured| {
         let classes = |scores: &[f32]| scores.chunks_exact(card.classes.len()).map(argmax).collect::<Vec<_>>();
         let (here, there) = (classes(&scores), classes(&floats.scores));
@@ -99,6 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         notes: labelled.notes,
         decided: labelled.decided,
         files_left_out: labelled.files_left_out,
+        summary,
         unreadable,
     };
     films::name_unreadable(&report.unreadable);
@@ -121,7 +125,9 @@ fn refused(classifier: &Classifier, samples: &[Sample]) -> Result<BTreeMap<Strin
 pub struct Measured {
     /// The model judged on the films that could be read.
     pub evaluation: Evaluation,
-    /// Those that could not.
+    /// What the films of each class are like as files.
+    pub summary: Summary,
+    /// Those that could not be read.
     pub unreadable: Vec<UnreadableFilm>,
     /// `[films, classes]`
     pub scores: Vec<f32>,
@@ -132,14 +138,16 @@ pub struct Measured {
 /// # Errors
 /// Those of [`films::judged`].
 pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> {
-    let Outputs { films, values: scores, unreadable } =
+    let Outputs { films, values: scores, facts, unreadable } =
         films::judged(classifier, samples, |images| classifier.scores(images))?;
     let labels = films::labels(&films);
     let (groups, classes) = (films::groups(&films), &classifier.card().classes);
     let mut evaluation = classifier.evaluate(&scores, &labels, groups.as_deref());
     evaluation.by_source = films::sources(&films)
         .map(|sources| accuracy_by_source(&scores, &labels, classes, &sources, groups.as_deref()));
-    Ok(Measured { evaluation, unreadable, scores })
+    let groups = films.iter().filter_map(|film| Some(("test", film.group.as_deref()?)));
+    let summary = data::summary(classes, labels.iter().copied().zip(&facts), groups);
+    Ok(Measured { evaluation, summary, unreadable, scores })
 }
 
 fn describe(report: &Report) -> String {
@@ -231,6 +239,10 @@ fn describe(report: &Report) -> String {
     }
     if let Some(refused) = &report.refused {
         text += &format!("\n\n{}", refusal::table(refused.iter().map(|(class, counts)| (class.as_str(), counts))));
+    }
+    text += &format!("\n\n{}", films::by_class(&report.summary.by_class));
+    for warning in &report.summary.warnings {
+        text += &format!("\nwarning: {warning}");
     }
     if !report.left_out.is_empty() {
         text += &format!("\n\nleft out, no class of the model: {}", report.left_out.join(", "));

@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(dir) => lungs::drawn_on(dir, &folder, &samples, &card.preprocess)?,
         None => HashMap::new(),
     };
-    let Outputs { films, values: seen, unreadable } = look::all(&classifier, &samples, &mask, &drawn)?;
+    let Outputs { films, values: seen, unreadable, .. } = look::all(&classifier, &samples, &mask, &drawn)?;
     films::name_unreadable(&unreadable);
     let facts = Facts::of(&films);
     let known = facts.known(&card.classes);

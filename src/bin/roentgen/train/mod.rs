@@ -14,7 +14,7 @@ use roentgen::models::{Architecture, read_initial};
 use roentgen::nn::Weights;
 use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
 
-use super::{model_folder, plot, ui};
+use super::{films, model_folder, plot, ui};
 
 pub use args::Args;
 
@@ -69,6 +69,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (train, validation) =
         (load(&folders.train, "reading training images")?, load(&folders.val, "reading validation images")?);
     report_counts(&train, &validation, &config.either);
+    let splits = [("train", &folders.train), ("val", &folders.val), ("test", &folders.test)];
+    let groups =
+        splits.iter().flat_map(|(split, films)| films.iter().filter_map(|film| Some((*split, film.group.as_deref()?))));
+    let summary = data::summary(&config.classes, train.facts().chain(validation.facts()), groups);
+    eprintln!("{}", films::by_class(&summary.by_class));
+    summary.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
 
     let loader = Run::loader(&config, &train)?;
     // A second handler cannot be set; the first one then still stops the run.
