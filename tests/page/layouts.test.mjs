@@ -8,7 +8,7 @@ import { drop, launch, site, watched } from './support.mjs';
 import { emptyPage, film, films, pageWithFilms } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
-const { zipSync } = createRequire(new URL('../../www/package.json', import.meta.url))('fflate');
+const { unzipSync, zipSync } = createRequire(new URL('../../www/package.json', import.meta.url))('fflate');
 
 let browser, server, empty;
 before(async () => {
@@ -94,6 +94,48 @@ test('a table gives the labels where folders do not, and columns may be named', 
   const odd = { ...all, 'b.csv': table('f,q,z', (path) => (path.includes('bright') ? 'B' : 'D')) };
   assert.match((await taken(odd)).message, /numbered: their names are no labels.*b\.csv \(columns f, q, z\)/);
   assert.deepEqual(shared(await taken(odd, { labels: { table: 'b.csv', label: 'q' } })), ['B 8 2', 'D 8 2']);
+});
+
+test('an exported project comes back by whichever name and however it was packed again', { timeout: 120_000 }, async () => {
+  const set = renamed(films({ set: 8 }), (path) => path.replace('bright', 'Neumon\u00eda'));
+  const manifest = Buffer.from(`path,group\n${Object.keys(set).map((path, i) => `${path.replace('set/', '')},p${i}`).join('\n')}\n`);
+  const { context, page } = await pageWithFilms(browser, empty.url, { ...set, 'set/manifest.csv': manifest, 'set/notes.txt': Buffer.from('x') });
+  const exported = await page.evaluate(async () => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ threads: 1 });
+    const { report } = await trainer.read(window.films);
+    const zip = await window.base64(await trainer.exportProject());
+    trainer.close();
+    return { report, zip };
+  });
+  await context.close();
+  const files = unzipSync(Buffer.from(exported.zip, 'base64'));
+  const again = (change) => zipSync(renamed(files, change));
+  const inside = (path) => path.replace(/^[^/]*\//, '');
+  for (const [name, zip] of [
+    ['roentgen-project (1).zip', Buffer.from(exported.zip, 'base64')],
+    ['Neuer Ordner.zip', again((path) => `roentgen-project (2)/${path}`)],
+    ['windows.zip', again((path) => path.replaceAll('/', '\\'))],
+    ['mac.zip', again((path) => path.normalize('NFD'))],
+    ['loose.zip', again(inside)],
+    ['packed.zip', zipSync({ 'a/roentgen-project.zip': Buffer.from(exported.zip, 'base64') })],
+  ]) {
+    const opened = await pageWithFilms(browser, empty.url, { [name]: zip });
+    const report = await opened.page.evaluate(async () => {
+      const { createTrainer } = await import('./roentgen.js');
+      const trainer = await createTrainer({ threads: 1 });
+      try {
+        const taken = await trainer.take(window.films);
+        return 'kept' in taken ? await trainer.share() : taken;
+      } catch ({ kind, message }) {
+        return { kind, message };
+      } finally {
+        trainer.close();
+      }
+    });
+    assert.deepEqual(report, exported.report, name);
+    await opened.context.close();
+  }
 });
 
 test('a dropped folder of files that are not read is refused with each of them and why, and a good zip after it shows what was decided', { timeout: 120_000 }, async () => {

@@ -27,8 +27,13 @@ export async function unpacked(core: TrainingCore, files: PathFile[], signal: Ab
   const found: Unpacked = { files: [], notes: [], unreadable: [] };
   for (const { path, file } of files) {
     signal.throwIfAborted();
-    if (await isZip(core, path, file)) await open(core, path, file, found, signal);
-    else found.files.push({ path, file });
+    if (!(await isZip(core, path, file))) {
+      found.files.push({ path, file });
+      continue;
+    }
+    const folder = `${core.folderOf(path)}/`;
+    if (files.some((other) => other.path.startsWith(folder))) found.notes.push(`${path} is left out: its folder lies beside it unpacked`);
+    else await open(core, path, file, found, signal);
   }
   return found;
 }
@@ -51,7 +56,7 @@ async function open(core: TrainingCore, path: string, file: Blob, found: Unpacke
   try {
     found.notes.push(...zip.notes);
     const folder = core.folderOf(path);
-    // Two zips of one name, from two folders, or one beside the folder of that name.
+    // Two zips of one name, from two folders.
     const taken = (folder: string): boolean => found.files.some(({ path }) => path.startsWith(`${folder}/`));
     let into = folder;
     for (let number = 2; taken(into); number += 1) into = `${folder} (${number})`;

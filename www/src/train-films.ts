@@ -73,7 +73,7 @@ export function areFor({ network }: Films, { preprocess }: Settings): boolean {
 export async function restoredFilms(core: TrainingCore, store: Store, held: NonNullable<Project['films']>): Promise<Films> {
   const { file, paths, unreadable, network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings } = held;
   const tables = [...(held.tables ?? []), ...(held.manifest === undefined ? [] : [held.manifest])];
-  const films: Films = { ...noFilms(core, network), unreadable, tables, files: undefined };
+  const films: Films = { ...noFilms(core, network), unreadable, tables, notes: held.notes ?? [], files: undefined };
   restoreKnown(films, held);
   const bytes = new Uint8Array(await (await store.read(file)).arrayBuffer());
   const size = network.preprocess.height * network.preprocess.width;

@@ -75,7 +75,7 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
         ${state.waiting === undefined || data !== undefined
           ? nothing
           : html`<div class="note" role="status" id="waiting">
-              <p>${count(state.waiting.films)} films are here. ${sentence(state.waiting.waiting)} Add the next class.</p>
+              <p>${count(state.waiting.films)} films are here. ${sentence(state.waiting.waiting)} Add more by hand.</p>
               ${notRead(state.waiting.unreadable)}
             </div>`}
         ${kept?.run === undefined || state.run !== 'none'
