@@ -413,8 +413,8 @@ impl NoLabels {
             match &found.table {
                 Ok(table) => {
                     reason += &format!(
-                        ". A table lies beside, {} (columns {}): name it, its column of files and its column of labels \
-                         (--labels, --file-column, --label-column)",
+                        ". A table lies beside, {} (columns {}): name it and its columns of files and of classes \
+                         (--labels, --file-column, --label-column; on the page under “Labels in a table”)",
                         found.path,
                         table.titles()
                     );
@@ -422,7 +422,9 @@ impl NoLabels {
                 Err(why) => reason += &format!(". {} is not read: {why}", found.path),
             }
         }
-        decided.iter().for_each(|what| reason += &format!(". Seen so far: {what}"));
+        if !decided.is_empty() {
+            reason += &format!(". Seen so far: {}", decided.join("; "));
+        }
         Error::Dataset { reason }
     }
 }

@@ -39,6 +39,7 @@ export class TrainPage {
     reading: undefined,
     photographing: undefined,
     data: undefined,
+    labels: { table: '', file: '', label: '' },
     waiting: undefined,
     found: [],
     wanted: [],
@@ -99,6 +100,7 @@ export class TrainPage {
     },
     takePhoto: () => void this.#guard('films', () => this.#takePhoto()),
     endPhotos: () => this.#endPhotos(),
+    labels: (change) => this.#show({ labels: { ...this.#state.labels, ...change } }),
     export: () => void this.#export(),
     forget: () => void this.#forget(),
     want: (name, wanted) => {
@@ -211,7 +213,8 @@ export class TrainPage {
   /** Films, or a project, in place of all others. */
   #read(files: PathFile[]): Promise<void> {
     return this.#reading(files.length, async (trainer, onProgress) => {
-      const taken = await trainer.take(files, { onProgress });
+      const labels = Object.fromEntries(Object.entries(this.#state.labels).filter(([, title]) => title !== ''));
+      const taken = await trainer.take(files, { labels, onProgress });
       if ('data' in taken) {
         await this.#have(trainer, taken.data);
       } else {

@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { DataSetError, type RoentgenError } from './errors';
 import { count } from './format';
 import type { NetworkChoice } from './train-network';
-import type { Unreadable } from './train';
+import type { LabelColumns, Unreadable } from './train';
 import type { Fields, TrainState } from './train-state';
 
 /** What the view can ask the page to do. */
@@ -16,6 +16,8 @@ export interface TrainActions {
   photograph(name: string): void;
   takePhoto(): void;
   endPhotos(): void;
+  /** Says which table has the labels, and in which columns, for what is dropped next. */
+  labels(change: LabelColumns): void;
   export(): void;
   forget(): void;
   want(name: string, wanted: boolean): void;

@@ -65,7 +65,7 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
             <label class="button primary">Choose a folder…<input type="file" webkitdirectory ?disabled=${busy} @change=${folder} /></label>
             <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip,*/*" ?disabled=${busy} @change=${folder} /></label>
           </p>
-          ${byHand(state, actions, busy)}
+          ${byHand(state, actions, busy)} ${columns(state, actions, busy)}
         </div>
         ${reading === undefined
           ? nothing
@@ -140,6 +140,24 @@ function byHand({ photographing }: TrainState, actions: TrainActions, busy: bool
             <span role="status">${count(photographing.taken)} of ${photographing.name}</span>
           </p>
         </div>`}`;
+}
+
+/** Which table has the labels, for whoever's is not guessed. */
+function columns({ labels }: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
+  const field = (key: 'table' | 'file' | 'label', words: string) => html`<label
+    >${words}
+    <input
+      type="text"
+      .value=${labels[key]}
+      placeholder="guessed"
+      ?disabled=${busy}
+      @input=${(event: Event) => actions.labels({ [key]: (event.target as HTMLInputElement).value.trim() })}
+  /></label>`;
+  return html`<details class="columns">
+    <summary class="quiet">Labels in a table (CSV) instead of folders</summary>
+    <p class="quiet">A table among the files is used where there are no class folders. Name it and its columns where they are not guessed, then drop the films again.</p>
+    <p class="by-hand">${field('table', 'Table:')} ${field('file', 'column of files:')} ${field('label', 'column of classes:')}</p>
+  </details>`;
 }
 
 function held(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {

@@ -49,6 +49,8 @@ export interface ReadOptions extends CallOptions {
   onProgress?: ((reading: Reading) => void) | undefined;
   /** Takes them in place of those read before, if they can be trained on; otherwise those stay. */
   replace?: boolean | undefined;
+  /** In place of the trainer's own. */
+  labels?: LabelColumns | undefined;
 }
 
 /** What training takes; whatever is among the settings replaces the trainer's own. */
@@ -136,7 +138,8 @@ export class Trainer {
    *
    * @throws RoentgenError of kind `dataset` or `archive`, which says what to do; the signal's reason when aborted
    */
-  async read(files: PathFile[], { signal, replace = false, onProgress }: ReadOptions = {}): Promise<TrainingData> {
+  async read(files: PathFile[], { signal, replace = false, labels, onProgress }: ReadOptions = {}): Promise<TrainingData> {
+    this.#labels = labels ?? this.#labels;
     const how = { replace, ...this.#sorting };
     return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell)));
   }
@@ -146,7 +149,8 @@ export class Trainer {
    *
    * @throws RoentgenError of kind `dataset` or `archive`, which says what to do; the signal's reason when aborted
    */
-  take(files: PathFile[], { signal, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<{ kept: Kept } | { data: TrainingData }> {
+  take(files: PathFile[], { signal, labels, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<{ kept: Kept } | { data: TrainingData }> {
+    this.#labels = labels ?? this.#labels;
     return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.take(job, files, this.#sorting, tell)));
   }
 
@@ -156,7 +160,7 @@ export class Trainer {
    *
    * @throws RoentgenError of kind `archive`, which says what to do; the signal's reason when aborted
    */
-  addClass(name: string, files: File[], { signal, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<TrainingData | Waiting> {
+  addClass(name: string, files: File[], { signal, onProgress }: Omit<ReadOptions, 'replace' | 'labels'> = {}): Promise<TrainingData | Waiting> {
     const by = files.map((file) => ({ path: `by hand/${name}/${file.webkitRelativePath || file.name}`, file }));
     return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.addClass(job, by, this.#sorting, tell)));
   }
