@@ -41,6 +41,16 @@ function shared({ report: { classes, train, val, test } }) {
   return classes.map((name, i) => `${name} ${train[i] + val[i]} ${test[i]}`);
 }
 
+/** Films in numbered folders, which say no classes. */
+const numbered = () =>
+  renamed(films({ set: 10 }), (path) => path.replace(/set\/(\w+)\/(\d+)/, 'images_00$2/$1-$2').replace('images_000/', 'images_010/'));
+
+/** A table of films with a label each, and a column that says nothing. */
+function tableOf(films, header, label) {
+  const rows = Object.keys(films).map((path) => `${path.split('/')[1]},${label(path)},x`);
+  return Buffer.from(`${[header, ...rows].join('\n')}\n`);
+}
+
 /** Paths as `change` makes them. */
 const renamed = (files, change) => Object.fromEntries(Object.entries(files).map(([path, bytes]) => [change(path), bytes]));
 
@@ -85,13 +95,11 @@ test('a zip for each class, one in a zip, one without its ending, one that break
 });
 
 test('a table gives the labels where folders do not, and columns may be named', { timeout: 120_000 }, async () => {
-  const all = renamed(films({ set: 10 }), (path) => path.replace(/set\/(\w+)\/(\d+)/, 'images_00$2/$1-$2').replace('images_000/', 'images_010/'));
-  const rows = (label) => Object.keys(all).map((path) => `${path.split('/')[1]},${label(path)},x`).join('\n');
-  const table = (header, label) => Buffer.from(`${header}\n${rows(label)}\n`);
-  const nih = await taken({ ...all, 'Data_Entry_2017.csv': table('Image Index,Finding Labels,View', (path) => (path.includes('bright') ? 'Mass' : 'No Finding')) });
+  const all = numbered();
+  const nih = await taken({ ...all, 'Data_Entry_2017.csv': tableOf(all, 'Image Index,Finding Labels,View', (path) => (path.includes('bright') ? 'Mass' : 'No Finding')) });
   assert.deepEqual(shared(nih), ['Mass 8 2', 'No Finding 8 2'], JSON.stringify(nih));
   assert.match(nih.report.decided.join(' '), /numbered.*column `Finding Labels`, files in column `Image Index`/);
-  const odd = { ...all, 'b.csv': table('f,q,z', (path) => (path.includes('bright') ? 'B' : 'D')) };
+  const odd = { ...all, 'b.csv': tableOf(all, 'f,q,z', (path) => (path.includes('bright') ? 'B' : 'D')) };
   assert.match((await taken(odd)).message, /numbered: their names are no labels.*b\.csv \(columns f, q, z\)/);
   assert.deepEqual(shared(await taken(odd, { labels: { table: 'b.csv', label: 'q' } })), ['B 8 2', 'D 8 2']);
 });
@@ -155,6 +163,16 @@ test('a dropped folder of files that are not read is refused with each of them a
   assert.equal(await alert.count(), 0);
   await page.locator('#decided').getByText('The folder `valid` is taken as val.').waitFor();
   await page.locator('#left-out').getByText('1 files are left out').waitFor();
+
+  // Columns that are not guessed are named, and the films dropped again.
+  const all = numbered();
+  const table = [{ name: 'table.zip', bytes: zipSync({ ...all, 'b.csv': tableOf(all, 'f,q,z', (path) => (path.includes('bright') ? 'Upper' : 'Lower')) }) }];
+  await drop(page, table, '.take');
+  await alert.filter({ hasText: /table\/b\.csv \(columns f, q, z\)/ }).waitFor();
+  await page.getByText('Labels in a table').first().click();
+  await page.getByLabel('column of classes').fill('q');
+  await drop(page, table, '.take');
+  await page.locator('#counts').filter({ hasText: /Lower\s+7\s+1\s+2\s+Upper\s+7\s+1\s+2/ }).waitFor();
   assert.deepEqual(complaints, []);
   await context.close();
 });
