@@ -56,6 +56,9 @@ pub enum Error {
     /// A folder is not laid out as a data set, or a filter leaves nothing of it.
     #[error("data set: {reason}")]
     Dataset { reason: String },
+    /// A zip, or a file in it, is not one that is read: broken, protected, or something else altogether.
+    #[error("{name}: {reason}")]
+    Archive { name: String, reason: String },
     /// A training or preprocessing setting that makes no sense.
     #[error("{field}: {reason}")]
     Config { field: &'static str, reason: String },
@@ -88,6 +91,7 @@ impl Error {
             Self::TensorMissing { .. } => "tensor-missing",
             Self::TensorShape { .. } => "tensor-shape",
             Self::Dataset { .. } => "dataset",
+            Self::Archive { .. } => "archive",
             Self::Config { .. } => "config",
             Self::Diverged { .. } => "diverged",
             Self::Checkpoint { .. } => "checkpoint",

@@ -4,17 +4,19 @@
 //! command line train on the same batches. Beside that, what only the whole set shows: the same picture, or nearly the same,
 //! in two splits or two classes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::alike::{alike, difference_hash};
-use super::layout::{Layout, Place, SPLITS};
-use super::manifest::Manifest;
+use super::labelling::{FoundTable, LabelColumns};
+use super::layout::{Layout, LeftOut, Place, Wanted};
+use super::names::{SPLITS, TRAIN, free, is_system, is_table};
 use super::split::hold_out;
-use super::{Dataset, Sample};
+use super::summary::{Facts, Summary, summary};
+use super::{Dataset, Sample, in_order};
 use crate::error::{Error, Result};
 use crate::image::Radiograph;
 use crate::preprocess::Preprocess;
@@ -24,16 +26,24 @@ use crate::preprocess::Preprocess;
 pub struct Collection {
     preprocess: Preprocess,
     films: BTreeMap<String, Film>,
-    /// Paths whose files are no films: their classes are there all the same.
-    unreadable: BTreeSet<String>,
-    manifest: Manifest,
-    /// Where the manifest lies: empty, or ending in `/`.
-    manifest_folder: String,
+    /// Paths of all files that were there, read or not.
+    seen: BTreeSet<String>,
+    /// Why files that may be films are none, by path.
+    unreadable: BTreeMap<String, String>,
+    /// Of paths that were there before, which files are called otherwise for it.
+    renamed: HashMap<String, String>,
+    /// Files that are the same as those of the same path before.
+    again: usize,
+    tables: Vec<FoundTable>,
+    /// What there is to say of zips: sentences.
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Film {
     grey: Vec<u8>,
+    /// Of the file; unknown for what is kept from an earlier visit of an earlier version.
+    facts: Option<Facts>,
     /// Of the picture, not of the file: a copy in another format without loss is the same.
     hash: [u8; 32],
     /// See [`difference_hash`].
@@ -45,6 +55,8 @@ struct Film {
 pub struct Shares {
     /// Classes in label order; every class folder in alphabetical order when `None`.
     pub classes: Option<Vec<String>>,
+    /// The table that says the classes in place of folders, and its columns.
+    pub labels: LabelColumns,
     /// Draws what is held back.
     pub seed: u64,
     /// Share of the training films held back for validation where no `val` folder holds them, in `[0, 0.9]`.
@@ -55,7 +67,8 @@ pub struct Shares {
 
 impl Default for Shares {
     fn default() -> Self {
-        Self { classes: None, seed: 0, val_fraction: 0.15, test_fraction: 0.2 }
+        let labels = LabelColumns::default();
+        Self { classes: None, labels, seed: 0, val_fraction: 0.15, test_fraction: 0.2 }
     }
 }
 
@@ -89,8 +102,15 @@ pub struct Report {
     pub test_drawn: bool,
     /// Pictures that are there more than once.
     pub copies: Vec<Copies>,
-    /// Class folders that are no class, files outside of class folders, classes that a split has no film of: sentences.
+    /// Class folders that are no class, zips that break off: sentences.
     pub notes: Vec<String>,
+    /// What was decided that could have been decided otherwise: sentences.
+    pub decided: Vec<String>,
+    /// Files left out, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What the films of each class are like as files, and patients.
+    #[serde(flatten)]
+    pub summary: Summary,
 }
 
 /// The same picture under several names, or pictures that are nearly the same.
@@ -118,9 +138,12 @@ impl Collection {
         Ok(Self {
             preprocess,
             films: BTreeMap::new(),
-            unreadable: BTreeSet::new(),
-            manifest: Manifest::default(),
-            manifest_folder: String::new(),
+            seen: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            renamed: HashMap::new(),
+            again: 0,
+            tables: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -147,35 +170,106 @@ impl Collection {
         Ok(Dataset::bytes_of(&self.preprocess.prepare(film)?))
     }
 
-    /// Takes the film at `path`, with `/` on every system, as [`Self::prepare`] gave it; one with the same path is replaced.
+    /// Notes which files there are, with `/` on every system; what they are called here is given back. None takes the place
+    /// of another: where a path is there already, the file is called `name (2)`.
+    pub fn see(&mut self, paths: &[String]) -> Vec<String> {
+        let see = |path: &String| {
+            let called = free(path, |path| self.seen.contains(path));
+            self.seen.insert(called.clone());
+            if called != *path {
+                self.renamed.insert(called.clone(), path.clone());
+            }
+            called
+        };
+        paths.iter().map(see).collect()
+    }
+
+    /// Paths of the tables among the files.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        let is_table = |path: &&String| is_table(path) && !path.split('/').any(is_system);
+        self.seen.iter().filter(is_table).map(String::as_str)
+    }
+
+    /// Takes the table at `path`: who the patients are, or what the images show.
+    pub fn add_table(&mut self, path: &str, bytes: &[u8]) {
+        self.seen.insert(path.to_owned());
+        self.tables.retain(|found| found.path != path);
+        self.tables.push(FoundTable::new(path, bytes));
+    }
+
+    /// Paths of the files that are images, for all that their names say.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] when nothing says which classes there are.
+    pub fn images(&self, shares: &Shares) -> Result<Vec<String>> {
+        Ok(self.layout(shares)?.films.into_keys().collect())
+    }
+
+    /// Notes something about the files as a whole, as a sentence.
+    pub fn note(&mut self, sentence: String) {
+        self.notes.push(sentence);
+    }
+
+    /// Takes the film at `path` as [`Self::prepare`] gave it. One that [`Self::see`] gave another name, and that is the same
+    /// as the one that has the name, is not taken twice.
     ///
     /// # Errors
     /// [`Error::BufferLength`] when it has another size.
     pub fn insert(&mut self, path: &str, grey: Vec<u8>) -> Result<()> {
+        self.insert_with(path, grey, None)
+    }
+
+    /// As [`Self::insert`], with what is known of the file.
+    ///
+    /// # Errors
+    /// Those of [`Self::insert`].
+    pub fn insert_with(&mut self, path: &str, grey: Vec<u8>, facts: Option<Facts>) -> Result<()> {
         let expected = self.preprocess.height * self.preprocess.width;
         if grey.len() != expected {
             return Err(Error::BufferLength { expected, found: grey.len() });
         }
         let hash = Sha256::digest(&grey).into();
-        self.unreadable.remove(path);
+        let before = self.renamed.get(path).and_then(|before| self.films.get(before));
+        if before.is_some_and(|film| film.hash == hash) {
+            self.seen.remove(path);
+            self.again += 1;
+            return Ok(());
+        }
+        self.seen.insert(path.to_owned());
         let likeness = difference_hash(&grey, [self.preprocess.height, self.preprocess.width]);
-        self.films.insert(path.to_owned(), Film { grey, hash, likeness });
+        self.films.insert(path.to_owned(), Film { grey, facts, hash, likeness });
         Ok(())
     }
 
-    /// Notes that the file at `path` is no film.
-    pub fn insert_unreadable(&mut self, path: &str) {
-        self.unreadable.insert(path.to_owned());
+    /// Notes that the file at `path` is no film, and why.
+    pub fn insert_unreadable(&mut self, path: &str, why: &str) {
+        self.seen.insert(path.to_owned());
+        self.unreadable.insert(path.to_owned(), why.to_owned());
     }
 
-    /// Takes the `manifest.csv` found at `path`, which knows groups and sources.
-    ///
-    /// # Errors
-    /// Those of [`Manifest::parse`].
-    pub fn set_manifest(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.manifest = Manifest::parse(bytes, path)?;
-        self.manifest_folder = path.rfind('/').map_or("", |end| &path[..=end]).to_owned();
-        Ok(())
+    /// What is known of the files of the films, by path.
+    pub fn facts(&self) -> BTreeMap<&str, &Facts> {
+        self.films.iter().filter_map(|(path, film)| Some((path.as_str(), film.facts.as_ref()?))).collect()
+    }
+
+    /// Takes what [`Self::facts`] gave.
+    pub fn restore_facts(&mut self, facts: BTreeMap<String, Facts>) {
+        for (path, facts) in facts {
+            if let Some(film) = self.films.get_mut(&path) {
+                film.facts = Some(facts);
+            }
+        }
+    }
+
+    /// Paths of all files that were there, images or not.
+    pub fn seen(&self) -> impl Iterator<Item = &str> {
+        self.seen.iter().map(String::as_str)
+    }
+
+    fn layout(&self, shares: &Shares) -> Result<Layout> {
+        let paths: Vec<&str> = self.seen().collect();
+        let wanted = Wanted { classes: shares.classes.as_deref(), columns: shares.labels.clone() };
+        Layout::of(&paths, &self.tables, &wanted)
     }
 
     /// Paths of all films in order.
@@ -211,30 +305,39 @@ impl Collection {
                 return Err(Error::Config { field, reason: format!("{share}; it must be 0 to 0.9") });
             }
         }
-        let all = self.films.keys().chain(&self.unreadable).map(String::as_str);
-        let layout = Layout::of(all.clone())?;
-        let mut notes = Vec::new();
+        let layout = self.layout(shares)?;
+        if layout.splits && !layout.films.values().any(|place| place.split == TRAIN) {
+            return Err(refuse("there is a `test` or `val` folder but no `train` folder".into()));
+        }
+        let mut notes = self.notes.clone();
         let classes = self.classes(&layout, shares, &mut notes)?;
         let mut copies = self.copies(&layout, &classes);
         let left_out: BTreeSet<&str> = copies.iter().flat_map(|copies| &copies.left_out).map(String::as_str).collect();
         let mut near = self.near_copies(&layout, &classes, &left_out);
+        // What is drawn keeps copies together.
+        let mut copied = HashMap::new();
+        for group in copies.iter().chain(&near) {
+            copied.extend(group.films.iter().map(|path| (path.as_str(), &group.films[0])));
+        }
 
         let mut splits = [const { Vec::new() }; SPLITS.len()];
         for path in self.films.keys().filter(|path| !left_out.contains(path.as_str())) {
-            let Some(Place { split, class, rest }) = layout.place(path) else { continue };
-            let Some(label) = classes.iter().position(|name| name == class) else { continue };
-            let row = path.strip_prefix(&self.manifest_folder).map(|below| self.manifest.row(below));
-            let row = row.unwrap_or_default();
-            // What is drawn keeps copies together.
-            let copy = near.iter().chain(&copies).find(|copies| copies.films.contains(path));
-            let group = row.group.or_else(|| copy.map(|copies| format!("copy of {}", copies.films[0])));
-            let name = format!("{class}/{rest}");
-            splits[split].push(Sample { path: path.into(), name, class: label, group, source: row.source });
+            let Some(place) = layout.films.get(path) else { continue };
+            let Some(label) = classes.iter().position(|name| *name == place.class) else { continue };
+            let copy = || copied.get(path.as_str()).map(|first| format!("copy of {first}"));
+            splits[place.split].push(Sample {
+                path: path.into(),
+                name: format!("{}/{}", place.class, place.rest),
+                class: label,
+                group: place.group.clone().or_else(copy),
+                source: place.source.clone(),
+                packed: None,
+            });
         }
         splits.iter_mut().for_each(|samples| in_order(samples));
         let [mut test, mut val, mut train] = splits;
-        let has = |split| layout.splits && all.clone().any(|path| layout.place(path).is_some_and(|p| p.split == split));
-        let (test_drawn, val_drawn) = (!layout.splits, !has(1));
+        let has_val = layout.films.values().any(|place| place.split == 1);
+        let (test_drawn, val_drawn) = (!layout.splits, !has_val);
         if test_drawn {
             (train, test) = hold_out(train, shares.test_fraction, shares.seed);
         }
@@ -246,6 +349,15 @@ impl Collection {
         near.iter_mut().for_each(|copies| keep_together(copies, &mut splits));
         let [test, val, train] = splits;
         copies.extend(near);
+        let all = || {
+            let splits = [("train", &train), ("val", &val), ("test", &test)].into_iter();
+            splits.flat_map(|(split, samples)| samples.iter().map(move |sample| (split, sample)))
+        };
+        let path = |sample: &Sample| sample.path.to_str().unwrap_or_default().to_owned();
+        let facts = |(_, sample): (_, &Sample)| Some((sample.class, self.films.get(&path(sample))?.facts.as_ref()?));
+        // What a sample has may also be made of copies.
+        let group = |(split, sample)| Some((split, layout.films.get(&path(sample))?.group.as_deref()?));
+        let summary = summary(&classes, all().filter_map(facts), all().filter_map(group));
         let count = |samples: &[Sample]| {
             let mut counts = vec![0; classes.len()];
             samples.iter().for_each(|sample| counts[sample.class] += 1);
@@ -260,6 +372,9 @@ impl Collection {
             test_drawn,
             copies,
             notes,
+            decided: layout.decided,
+            left_out: layout.left_out,
+            summary,
         };
         if let Some(empty) = report.train.iter().position(|&count| count == 0) {
             let class = &report.classes[empty];
@@ -274,38 +389,38 @@ impl Collection {
     /// The classes that there are films to train on for; `notes` gets what is beside them.
     fn classes(&self, layout: &Layout, shares: &Shares, notes: &mut Vec<String>) -> Result<Vec<String>> {
         let mut found = BTreeMap::<&str, usize>::new();
-        let mut outside = 0;
-        for path in self.films.keys().chain(&self.unreadable) {
-            match layout.place(path) {
-                Some(Place { split: 2, class, .. }) => {
-                    *found.entry(class).or_default() += usize::from(self.films.contains_key(path));
-                }
-                Some(_) => {}
-                None => outside += 1,
-            }
+        for (path, place) in layout.films.iter().filter(|(_, place)| place.split == TRAIN) {
+            *found.entry(&place.class).or_default() += usize::from(self.films.contains_key(path));
         }
-        if outside > 0 {
-            notes.push(format!("{outside} file(s) lie outside of class folders and are left out."));
+        if self.again > 0 {
+            notes.push(format!("{} file(s) were there already, with the same path and picture.", self.again));
         }
         let classes: Vec<String> = match &shares.classes {
             Some(classes) => classes.clone(),
             None => found.keys().map(|&class| class.to_owned()).collect(),
         };
         if let Some(missing) = classes.iter().find(|class| found.get(class.as_str()).is_none_or(|&films| films == 0)) {
-            return Err(refuse(format!(
-                "class `{missing}` has no readable film to train on; add films, or leave it out"
-            )));
+            let reason = format!("class `{missing}` has no readable film to train on; add films, or leave it out");
+            let of_class =
+                |(path, why)| layout.films.get(path).filter(|place| place.class == *missing).map(|_| (path, why));
+            let mut unread = self.unreadable.iter().filter_map(of_class);
+            let example = unread.next();
+            return Err(refuse(match example {
+                Some((path, why)) => {
+                    format!("{reason}. {} of its files are not read, such as {path}: {why}", 1 + unread.count())
+                }
+                None => reason,
+            }));
         }
         if classes.len() < 2 {
             let one = classes.first().map_or("none", String::as_str);
             return Err(refuse(format!("training needs at least two classes; there is {one}")));
         }
         let mut others = BTreeSet::new();
-        for path in self.films.keys() {
-            if let Some(Place { split, class, .. }) =
-                layout.place(path).filter(|p| !classes.iter().any(|c| c == p.class))
-            {
-                others.insert(if layout.splits { format!("{}/{class}", SPLITS[split]) } else { class.to_owned() });
+        for place in self.films.keys().filter_map(|path| layout.films.get(path)) {
+            if !classes.contains(&place.class) {
+                let class = &place.class;
+                others.insert(if layout.splits { format!("{}/{class}", SPLITS[place.split]) } else { class.clone() });
             }
         }
         if !others.is_empty() {
@@ -316,9 +431,9 @@ impl Collection {
 
     /// Pictures that are there more than once in the classes.
     fn copies(&self, layout: &Layout, classes: &[String]) -> Vec<Copies> {
-        let mut alike = BTreeMap::<&[u8; 32], Vec<(&str, Place<'_>)>>::new();
+        let mut alike = BTreeMap::<&[u8; 32], Vec<(&str, &Place)>>::new();
         for (path, film) in &self.films {
-            if let Some(place) = layout.place(path).filter(|place| classes.iter().any(|class| class == place.class)) {
+            if let Some(place) = layout.films.get(path).filter(|place| classes.contains(&place.class)) {
                 alike.entry(&film.hash).or_default().push((path, place));
             }
         }
@@ -326,10 +441,10 @@ impl Collection {
             .into_values()
             .filter(|films| films.len() > 1)
             .map(|films| {
-                let (first, best) = (films[0].1.class, films.iter().map(|(_, place)| place.split).min());
-                let one_class = films.iter().all(|(_, place)| place.class == first);
+                let (first, best) = (&films[0].1.class, films.iter().map(|(_, place)| place.split).min());
+                let one_class = films.iter().all(|(_, place)| place.class == *first);
                 let one_split = films.iter().all(|(_, place)| Some(place.split) == best);
-                let left_out = |(_, place): &&(&str, Place)| !one_class || Some(place.split) != best;
+                let left_out = |(_, place): &&(&str, &Place)| !one_class || Some(place.split) != best;
                 Copies {
                     exact: true,
                     outcome: match (one_class, one_split) {
@@ -349,8 +464,8 @@ impl Collection {
 
     /// Pictures of the classes that are nearly the same, without those that are left out.
     fn near_copies(&self, layout: &Layout, classes: &[String], left_out: &BTreeSet<&str>) -> Vec<Copies> {
-        let class = |path: &str| layout.place(path).map(|place| place.class.to_owned());
-        let used = |path: &str| !left_out.contains(path) && class(path).is_some_and(|class| classes.contains(&class));
+        let class = |path: &str| layout.films.get(path).map(|place| &place.class);
+        let used = |path: &str| !left_out.contains(path) && class(path).is_some_and(|class| classes.contains(class));
         let films: Vec<(&String, &Film)> = self.films.iter().filter(|(path, _)| used(path)).collect();
         let greys: Vec<_> = films.iter().map(|(_, film)| (film.likeness, film.grey.as_slice())).collect();
         let groups = alike(&greys, [self.preprocess.height, self.preprocess.width]);
@@ -371,11 +486,6 @@ impl Collection {
         });
         near.collect()
     }
-}
-
-/// As a walk through the folders would find them: names of folders and files compared one by one.
-fn in_order(samples: &mut [Sample]) {
-    samples.sort_by(|a, b| a.class.cmp(&b.class).then_with(|| a.name.split('/').cmp(b.name.split('/'))));
 }
 
 /// Moves all of `copies` to the first of `splits` that has one of them: nothing is learnt from what is tested.
@@ -532,13 +642,15 @@ mod tests {
     fn patients_of_the_manifest_stay_on_one_side() {
         let mut films = of(&folder("set/", &["sick", "well"], 30, 1));
         let rows = (0..30).map(|i| format!("sick/{i}.png,patient {}\n", i / 3)).collect::<String>();
-        films.set_manifest("set/manifest.csv", format!("path,group\n{rows}").as_bytes()).unwrap();
+        films.add_table("set/manifest.csv", format!("path,group\n{rows}").as_bytes());
         let shared = films.share(&Shares::default()).unwrap();
         let patients = |samples: &[Sample]| samples.iter().filter_map(|s| s.group.clone()).collect::<BTreeSet<_>>();
         let [train, val, test] = [&shared.train, &shared.val, &shared.test].map(|samples| patients(samples));
         assert_eq!(train.len() + val.len() + test.len(), 10);
         assert!(!val.is_empty() && !test.is_empty());
-        assert!(films.set_manifest("manifest.csv", b"file\na\n").unwrap_err().to_string().contains("no column `path`"));
+        films.add_table("set/manifest.csv", b"file,finding\na.png,x\n");
+        let decided = films.share(&Shares::default()).unwrap().report.decided.join(" ");
+        assert!(decided.contains("set/manifest.csv is not used") && decided.contains("file, finding"), "{decided}");
     }
 
     #[test]
@@ -553,16 +665,46 @@ mod tests {
         let same = refusal(&[("sick/a.png", 1), ("well/a.png", 1)]);
         assert!(same.contains("class `sick` has no film left"), "{same}");
         let mut broken = of(&folder("", &["sick"], 9, 1));
-        broken.insert_unreadable("well/a.png");
+        broken.insert_unreadable("well/a.dcm", "its bytes look like DICOM");
         let broken = broken.share(&Shares::default()).unwrap_err().to_string();
-        assert!(broken.contains("class `well` has no readable film"), "{broken}");
+        let named = "well/a.dcm: its bytes look like DICOM";
+        assert!(broken.contains("class `well` has no readable film") && broken.contains(named), "{broken}");
+    }
+
+    #[test]
+    fn no_file_takes_the_place_of_another() {
+        let mut films = Collection::new(Preprocess::new(1, 2, 2)).unwrap();
+        let paths = |n: usize| (0..n).map(|i| format!("by hand/test/{i}.png")).collect::<Vec<_>>();
+        let mut grey = 0;
+        for class in ["test", "normal"] {
+            // The same names twice, of other pictures.
+            for _ in 0..2 {
+                let paths: Vec<String> =
+                    paths(12).iter().map(|path| path.replace("/test/", &format!("/{class}/"))).collect();
+                for path in films.see(&paths) {
+                    grey += 1;
+                    films.insert(&path, vec![grey; 4]).unwrap();
+                }
+            }
+        }
+        assert_eq!(films.len(), 48);
+        assert!(films.grey("by hand/test/0 (2).png").is_some_and(|film| film[0] == 13));
+        // The very same file again is there once.
+        let again = films.see(&paths(1));
+        films.insert(&again[0], vec![1; 4]).unwrap();
+        let Report { classes, train, val, test, notes, .. } = films.share(&Shares::default()).unwrap().report;
+        assert_eq!(classes, ["normal", "test"]);
+        assert_eq!((0..2).map(|class| train[class] + val[class] + test[class]).collect::<Vec<_>>(), [24, 24]);
+        assert!(notes[0].contains("1 file(s) were there already"), "{notes:?}");
     }
 
     #[test]
     fn what_is_no_class_is_named() {
         let mut films = folder("train/", &["a", "b"], 10, 1);
         films.extend([("test/c/1.png".into(), 200), ("train/loose.png".into(), 201), ("other/x.png".into(), 202)]);
-        let notes = of(&films).share(&Shares::default()).unwrap().report.notes.join(" ");
-        assert!(notes.contains("test/c") && notes.contains("2 file(s) lie outside"), "{notes}");
+        let report = of(&films).share(&Shares::default()).unwrap().report;
+        assert!(report.notes.join(" ").contains("test/c"), "{:?}", report.notes);
+        let [LeftOut { why: "outside", count: 2, files, .. }] = &report.left_out[..] else { panic!("{report:?}") };
+        assert_eq!(*files, ["other/x.png", "train/loose.png"]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::origin::{healthy_class, no_pairs};
-use super::{Batch, Either, Origin, Sample, read_film};
+use super::{Batch, Either, Facts, Origin, Sample};
 use crate::error::{Error, Result};
 use crate::image::{Limits, decode};
 use crate::preprocess::Preprocess;
@@ -38,6 +38,8 @@ pub struct Dataset {
     origins: Option<Vec<Origin>>,
     groups: Option<Vec<String>>,
     names: Vec<String>,
+    /// What the files were like; empty where that was not looked at.
+    facts: Vec<Facts>,
 }
 
 impl Dataset {
@@ -58,22 +60,25 @@ impl Dataset {
         preprocess.validate()?;
         let limits = Limits::default();
         let done = AtomicUsize::new(0);
-        let films: Vec<Result<Vec<u8>>> = samples
+        let films: Vec<Result<(Vec<u8>, Facts)>> = samples
             .par_iter()
             .map(|sample| {
-                let film = read_film(&sample.path, &limits)
-                    .and_then(|bytes| decode(&bytes, &limits))
-                    .and_then(|film| preprocess.prepare(&film))
-                    .map(|grey| Self::bytes_of(&grey));
+                let film = sample.read(&limits).and_then(|bytes| {
+                    let film = decode(&bytes, &limits)?;
+                    Ok((Self::bytes_of(&preprocess.prepare(&film)?), Facts::of(&bytes, &film)))
+                });
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
                 film
             })
             .collect();
 
-        let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut read, mut facts, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         for (sample, film) in samples.iter().zip(films) {
             match film {
-                Ok(film) => read.push((sample, film)),
+                Ok((film, of_file)) => {
+                    read.push((sample, film));
+                    facts.push(of_file);
+                }
                 Err(error) => unreadable.push(Unreadable { path: sample.path.clone(), error }),
             }
         }
@@ -86,7 +91,7 @@ impl Dataset {
             };
             return Err(Error::Dataset { reason });
         }
-        let dataset = Self::of(read, classes, preprocess);
+        let dataset = Self { facts, ..Self::of(read, classes, preprocess) };
         Ok((dataset, unreadable))
     }
 
@@ -113,6 +118,7 @@ impl Dataset {
             groups: films.iter().map(|(sample, _)| sample.group.clone()).collect(),
             names: films.iter().map(|(sample, _)| sample.name.clone()).collect(),
             films: greys,
+            facts: Vec::new(),
         }
     }
 
@@ -212,6 +218,11 @@ impl Dataset {
     /// Group of every film (a patient, near-duplicates), when the manifest knows them all.
     pub fn groups(&self) -> Option<&[String]> {
         self.groups.as_deref()
+    }
+
+    /// The label of each film and what its file was like; nothing where the films were not read from files here.
+    pub fn facts(&self) -> impl Iterator<Item = (usize, &Facts)> {
+        self.labels.iter().copied().zip(&self.facts)
     }
 
     /// `class/file` of film `i`.

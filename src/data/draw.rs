@@ -98,8 +98,14 @@ mod tests {
     #[cfg(feature = "cli")]
     #[test]
     fn collections_are_drawn_by_the_square_root_of_their_images() {
-        let sample =
-            |class| crate::data::Sample { path: "a".into(), name: "a".into(), class, group: None, source: None };
+        let sample = |class| crate::data::Sample {
+            path: "a".into(),
+            name: "a".into(),
+            class,
+            group: None,
+            source: None,
+            packed: None,
+        };
         let samples: Vec<_> = (0..20).map(|i| sample(usize::from(i >= 16))).collect();
         let of = |draws: &[Draw]| {
             let drawn = draw_by_square_root(&samples, &["a", "b"], draws, 24).unwrap();

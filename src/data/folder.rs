@@ -1,14 +1,16 @@
-//! Folders of films as samples: which classes there are, which films, and what was left out.
+//! Folders and zips of images as samples: which classes there are, which images, and what was left out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use walkdir::WalkDir;
 
-use super::manifest::Manifest;
+use super::labelling::LabelColumns;
+use super::layout::{Layout, LeftOut, Wanted};
+use super::listing::Listing;
+use super::names::{SPLITS, TRAIN, split_of};
 use super::split::hold_out;
-use super::{Either, Sample, Unreadable};
+use super::{Either, Sample, Unreadable, in_order};
 use crate::error::{Error, Result};
 
 /// Which films of a folder are wanted.
@@ -20,6 +22,8 @@ pub struct FolderOptions {
     pub either: Vec<Either>,
     /// Globs on `class/file`; a film is kept when any of them matches, or when there are none.
     pub only: Vec<String>,
+    /// The table that says the classes in place of folders, and its columns.
+    pub labels: LabelColumns,
     /// Draws the validation films where no `val` folder holds them.
     pub seed: u64,
     /// Share of the training films held back for validation where no `val` folder holds them, in `[0, 0.9]`.
@@ -28,7 +32,14 @@ pub struct FolderOptions {
 
 impl Default for FolderOptions {
     fn default() -> Self {
-        Self { classes: None, either: Vec::new(), only: Vec::new(), seed: 0, val_fraction: 0.15 }
+        Self {
+            classes: None,
+            either: Vec::new(),
+            only: Vec::new(),
+            labels: LabelColumns::default(),
+            seed: 0,
+            val_fraction: 0.15,
+        }
     }
 }
 
@@ -47,13 +58,18 @@ pub struct Folders {
     pub test: Vec<Sample>,
     /// Class folders left out, as `split/class`, or `class` where there are no splits.
     pub left_out: Vec<String>,
-    /// Classes that a split has no film of, in words.
+    /// Classes that a split has no film of, zips that break off: in words.
     pub notes: Vec<String>,
-    /// What the file system would not show: links in a circle, folders without permission.
+    /// What was decided that could have been decided otherwise: sentences.
+    pub decided: Vec<String>,
+    /// Files left out, and why.
+    pub files_left_out: Vec<LeftOut>,
+    /// What the file system would not show: links in a circle, folders without permission, zips that are none.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Finds the films below `dir`: `train/<class>/*`, `test/<class>/*` and `val/<class>/*`, or `<class>/*` alone.
+/// Finds the films below `dir`, a folder or a zip: `train/<class>/*`, `test/<class>/*` and `val/<class>/*`, or `<class>/*`
+/// alone, in whichever folders all of it lies; or a table that says the classes.
 ///
 /// Every visible file below a class folder is taken for a film; whether it is one shows when it is decoded. Without a
 /// `val` folder a seeded share of the training films is held back, by group where `manifest.csv` in `dir` or the
@@ -61,24 +77,26 @@ pub struct Folders {
 ///
 /// # Errors
 /// [`Error::Dataset`] that says what to do: no such folder, no class folders, a class asked for that is not there, an
-/// empty class, a filter that is malformed or leaves nothing. [`Error::Config`] for a share outside `[0, 0.9]`.
+/// empty class, a filter that is malformed or leaves nothing. [`Error::Archive`] for a zip that is none. [`Error::Config`]
+/// for a share outside `[0, 0.9]`.
 pub fn open(dir: &Path, options: &FolderOptions) -> Result<Folders> {
     if !(0.0..=0.9).contains(&options.val_fraction) {
         let reason = format!("{}; it must be 0 to 0.9", options.val_fraction);
         return Err(Error::Config { field: "val_fraction", reason });
     }
-    let mut walk = Walk::new(dir, &options.only)?;
-    let is_split = |name: &str| dir.join(name).is_dir();
-    if !is_split("train") && (is_split("test") || is_split("val")) {
+    options.classes.as_deref().map_or(Ok(()), check_names)?;
+    let only = globs(&options.only)?;
+    let mut listing = Listing::of(dir)?;
+    let layout = listing.layout(options.classes.as_deref(), &options.labels)?;
+    if layout.splits && !layout.has[TRAIN] {
         return Err(refuse(format!("{} has `test` or `val` but no `train` folder", dir.display())));
     }
-    let splits = is_split("train");
-    let train_dir = if splits { "train" } else { "" };
-    let mut train = walk.class_folders(train_dir)?;
+    let mut films = listing.samples(&layout, only.as_ref());
+    let train_dir = if layout.splits { SPLITS[TRAIN] } else { "" };
+    let mut train = std::mem::take(&mut films[TRAIN]);
     let found = || train.keys().cloned().collect::<Vec<_>>();
     let classes = match &options.classes {
         Some(classes) => {
-            check_names(classes)?;
             if let Some(missing) = classes.iter().find(|class| !train.contains_key(*class)) {
                 let place = dir.join(train_dir);
                 let found = found().join(", ");
@@ -127,29 +145,83 @@ pub fn open(dir: &Path, options: &FolderOptions) -> Result<Folders> {
         samples
     };
     let train = pick(train_dir, std::mem::take(&mut train));
-    let test = if splits && is_split("test") { pick("test", walk.class_folders("test")?) } else { Vec::new() };
-    let val_drawn = !(splits && is_split("val"));
-    let (train, val) = if val_drawn {
-        hold_out(train, options.val_fraction, options.seed)
-    } else {
-        (train, pick("val", walk.class_folders("val")?))
-    };
-    Ok(Folders { classes, train, val, val_drawn, test, left_out, notes, unreadable: walk.unreadable })
+    let [has_test, has_val, _] = layout.has;
+    let [test, val, _] = films;
+    let test = if has_test { pick(SPLITS[0], test) } else { Vec::new() };
+    let (train, val) =
+        if has_val { (train, pick(SPLITS[1], val)) } else { hold_out(train, options.val_fraction, options.seed) };
+    listing.notes.extend(notes);
+    Ok(Folders {
+        classes,
+        train,
+        val,
+        val_drawn: !has_val,
+        test,
+        left_out,
+        notes: listing.notes,
+        decided: layout.decided,
+        files_left_out: [layout.left_out, listing.left_out].concat(),
+        unreadable: listing.unreadable,
+    })
 }
 
-/// The films of a folder that holds class folders, labelled in the order of `classes`, and the names of the class
-/// folders left out because no class is called so. For evaluating a model that has its classes already.
-///
-/// `manifest.csv` is looked for in `dir` and in the folder above.
+/// The films of one split, labelled in the order of given classes: for measuring a model that has its classes already.
+#[derive(Debug)]
+pub struct Labelled {
+    /// The films.
+    pub samples: Vec<Sample>,
+    /// Class folders left out because no class is called so.
+    pub left_out: Vec<String>,
+    /// Where they lie: the folder of the split, or the folder or zip that was given.
+    pub folder: PathBuf,
+    /// Whether it is the split that was asked for, and not a folder of classes alone.
+    pub is_split: bool,
+    /// As [`Folders::notes`].
+    pub notes: Vec<String>,
+    /// As [`Folders::decided`].
+    pub decided: Vec<String>,
+    /// As [`Folders::files_left_out`].
+    pub files_left_out: Vec<LeftOut>,
+    /// As [`Folders::unreadable`].
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// The films of the split `part` in a folder or zip, by any of its usual words; all of its films where it holds class
+/// folders alone. Labelled in the order of `classes`.
 ///
 /// # Errors
-/// [`Error::Dataset`] when `dir` holds no folder of any of the classes, or the filter leaves nothing.
-pub fn open_flat(dir: &Path, classes: &[String], only: &[String]) -> Result<(Vec<Sample>, Vec<String>)> {
+/// [`Error::Dataset`] when there is no folder of any of the classes, or the filter leaves nothing. [`Error::Archive`] for a
+/// zip that is none.
+pub fn open_part(dir: &Path, part: Option<&str>, classes: &[String], only: &[String]) -> Result<Labelled> {
+    open_labelled(dir, part, classes, only, &LabelColumns::default())
+}
+
+/// As [`open_part`], where a table may say the classes.
+///
+/// # Errors
+/// Those of [`open_part`].
+pub fn open_labelled(
+    dir: &Path,
+    part: Option<&str>,
+    classes: &[String],
+    only: &[String],
+    labels: &LabelColumns,
+) -> Result<Labelled> {
     check_names(classes)?;
-    let mut walk = Walk::new(dir, only)?;
-    let mut films = walk.class_folders("")?;
+    let globs = globs(only)?;
+    let mut listing = Listing::of(dir)?;
+    let layout = listing.layout(Some(classes), labels)?;
+    let mut films = listing.samples(&layout, globs.as_ref());
+    let split = part.and_then(split_of).filter(|&split| layout.has[split]);
+    let found = match split {
+        None if layout.splits => listing.top_folders().join(", "),
+        _ => films[split.unwrap_or(TRAIN)].keys().cloned().collect::<Vec<_>>().join(", "),
+    };
+    let mut films = match split {
+        None if layout.splits => BTreeMap::new(),
+        split => std::mem::take(&mut films[split.unwrap_or(TRAIN)]),
+    };
     let mut samples = Vec::new();
-    let found = films.keys().cloned().collect::<Vec<_>>().join(", ");
     for (label, class) in classes.iter().enumerate() {
         let films = films.remove(class).unwrap_or_default();
         samples.extend(films.into_iter().map(|sample| Sample { class: label, ..sample }));
@@ -162,92 +234,66 @@ pub fn open_flat(dir: &Path, classes: &[String], only: &[String]) -> Result<(Vec
         };
         return Err(refuse(reason));
     }
-    Ok((samples, films.into_keys().collect()))
+    Ok(Labelled {
+        samples,
+        left_out: films.into_keys().collect(),
+        folder: split.map_or_else(|| dir.to_owned(), |split| dir.join(&layout.folders[split])),
+        is_split: split.is_some(),
+        notes: listing.notes,
+        decided: layout.decided,
+        files_left_out: [layout.left_out, listing.left_out].concat(),
+        unreadable: listing.unreadable,
+    })
 }
 
-/// What one look through a folder needs and gathers.
-struct Walk {
-    dir: PathBuf,
-    only: Option<GlobSet>,
-    manifest: Manifest,
-    /// From the manifest's folder to `dir`: empty, or `name/`.
-    manifest_prefix: String,
-    unreadable: Vec<Unreadable>,
+/// The films of a folder or zip that holds class folders, labelled in the order of `classes`, and the names of the class
+/// folders left out because no class is called so.
+///
+/// # Errors
+/// Those of [`open_part`].
+pub fn open_flat(dir: &Path, classes: &[String], only: &[String]) -> Result<(Vec<Sample>, Vec<String>)> {
+    open_part(dir, None, classes, only).map(|labelled| (labelled.samples, labelled.left_out))
 }
 
-impl Walk {
-    fn new(dir: &Path, only: &[String]) -> Result<Self> {
-        if !dir.is_dir() {
-            return Err(refuse(format!("{} is not a folder", dir.display())));
-        }
-        // `.` and `..` have no name that the manifest of the folder above could know.
-        let full = dir.canonicalize().map_err(|source| Error::Io { path: dir.into(), source })?;
-        let (manifest_dir, manifest_prefix) = match (full.parent(), full.file_name()) {
-            (Some(parent), Some(name)) if !dir.join("manifest.csv").is_file() => {
-                (parent, format!("{}/", name.to_string_lossy()))
-            }
-            _ => (full.as_path(), String::new()),
-        };
-        let manifest = Manifest::read(manifest_dir)?;
-        Ok(Self { dir: dir.into(), only: globs(only)?, manifest, manifest_prefix, unreadable: Vec::new() })
+/// Whether a folder is called as one of test films is.
+pub fn is_test_folder(name: &str) -> bool {
+    split_of(name) == Some(0)
+}
+
+impl Listing {
+    fn layout(&mut self, classes: Option<&[String]>, labels: &LabelColumns) -> Result<Layout> {
+        labels.table.as_ref().map_or(Ok(()), |table| self.add_table(Path::new(table)))?;
+        Layout::of(&self.paths(), &self.tables, &Wanted { classes, columns: labels.clone() })
     }
 
-    /// The films of every class folder in `dir/below` that pass the filter, sorted by name; labels are not set yet.
-    fn class_folders(&mut self, below: &str) -> Result<BTreeMap<String, Vec<Sample>>> {
-        let root = self.dir.join(below);
-        let io = |source| Error::Io { path: root.clone(), source };
-        let mut folders = BTreeMap::new();
-        for entry in std::fs::read_dir(&root).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Follows links, as data sets are often laid out with them.
-            if entry.path().is_dir() && !is_hidden(&name) {
-                folders.insert(name, entry.path());
-            }
-        }
-        if folders.is_empty() {
-            let place = root.display();
-            return Err(refuse(format!("{place} has no class folders; films are looked for in {place}/<class>/")));
-        }
-        let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
-        let mut films = BTreeMap::new();
-        for (class, folder) in folders {
-            let samples = self.films(&class, &folder, &prefix);
-            films.insert(class, samples);
-        }
-        Ok(films)
+    fn top_folders(&self) -> Vec<String> {
+        let tops = self.files.keys().filter_map(|path| path.split_once('/')).map(|(top, _)| top.to_owned());
+        tops.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The files of one class folder and the folders below it.
-    fn films(&mut self, class: &str, folder: &Path, prefix: &str) -> Vec<Sample> {
-        let mut samples = Vec::new();
-        let visible =
-            |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(&entry.file_name().to_string_lossy());
-        // Following links, `walkdir` reports a circle as an error instead of going round.
-        for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let path = error.path().unwrap_or(folder).to_path_buf();
-                    let source = error.into();
-                    self.unreadable.push(Unreadable { path: path.clone(), error: Error::Io { path, source } });
-                    continue;
-                }
+    /// The films of each split by class, those that pass the filter; labels are not set yet.
+    fn samples(&self, layout: &Layout, only: Option<&GlobSet>) -> [BTreeMap<String, Vec<Sample>>; SPLITS.len()] {
+        let mut films = [const { BTreeMap::<String, Vec<Sample>>::new() }; SPLITS.len()];
+        for (split, class) in &layout.empty {
+            films[*split].entry(class.clone()).or_default();
+        }
+        for (path, place) in &layout.films {
+            let name = format!("{}/{}", place.class, place.rest);
+            let of_class = films[place.split].entry(place.class.clone()).or_default();
+            let Some(file) = self.files.get(path).filter(|_| only.is_none_or(|only| only.is_match(&name))) else {
+                continue;
             };
-            if entry.file_type().is_dir() {
-                continue;
-            }
-            let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-            let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
-            let name = format!("{class}/{}", parts.join("/"));
-            if self.only.as_ref().is_some_and(|only| !only.is_match(&name)) {
-                continue;
-            }
-            let row = self.manifest.row(&format!("{}{prefix}{name}", self.manifest_prefix));
-            let path = entry.path().to_path_buf();
-            samples.push(Sample { path, name, class: 0, group: row.group, source: row.source });
+            of_class.push(Sample {
+                path: file.path.clone(),
+                name,
+                class: 0,
+                group: place.group.clone(),
+                source: place.source.clone(),
+                packed: file.packed.clone(),
+            });
         }
-        samples
+        films.iter_mut().flat_map(BTreeMap::values_mut).for_each(|samples| in_order(samples));
+        films
     }
 }
 
@@ -273,11 +319,6 @@ fn check_names(classes: &[String]) -> Result<()> {
         Some((_, twice)) => Err(refuse(format!("class `{twice}` is named twice"))),
         None => Ok(()),
     }
-}
-
-/// Files of the system, not of the data set.
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') || name == "__MACOSX"
 }
 
 fn refuse(reason: String) -> Error {

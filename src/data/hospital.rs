@@ -85,6 +85,7 @@ mod tests {
             name: name.into(),
             class: 0,
             group: None,
+            packed: None,
             source: Some("a collection".into()),
         };
         let mut samples = [sample("Normal/rad_1.png"), sample("Sick/nih_1.png"), sample("Sick/rad_2.png")];

@@ -7,6 +7,8 @@
 #[cfg(any(feature = "cli", feature = "training"))]
 mod alike;
 #[cfg(any(feature = "cli", feature = "training"))]
+mod archive;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod collection;
 mod dataset;
 mod draw;
@@ -15,21 +17,33 @@ mod either;
 mod folder;
 mod hospital;
 #[cfg(any(feature = "cli", feature = "training"))]
+mod labelling;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod layout;
+#[cfg(feature = "cli")]
+mod listing;
 mod loader;
 #[cfg(any(feature = "cli", feature = "training"))]
-mod manifest;
+mod names;
 mod origin;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod split;
 mod style;
+mod summary;
 mod surroundings;
+#[cfg(feature = "cli")]
 mod survey;
+#[cfg(any(feature = "cli", feature = "training"))]
+mod table;
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+#[cfg(any(feature = "cli", feature = "training"))]
+pub use archive::{Archive, Source, folder_name, is_archive};
 #[cfg(any(feature = "cli", feature = "training"))]
 pub use collection::{Collection, Copies, Report, Shared, Shares};
 pub use dataset::{Dataset, Unreadable};
@@ -38,14 +52,20 @@ pub use draw::Draw;
 pub use draw::draw_by_square_root;
 pub use either::Either;
 #[cfg(feature = "cli")]
-pub use folder::{FolderOptions, Folders, open, open_flat};
+pub use folder::{FolderOptions, Folders, Labelled, is_test_folder, open, open_flat, open_labelled, open_part};
 pub use hospital::Hospital;
 #[cfg(feature = "cli")]
 pub use hospital::assign_hospitals;
+#[cfg(any(feature = "cli", feature = "training"))]
+pub use labelling::LabelColumns;
+#[cfg(any(feature = "cli", feature = "training"))]
+pub use layout::LeftOut;
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
 pub use origin::{Origin, healthy_class, no_pairs};
 pub use style::{match_bands, match_histogram};
+pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};
 pub use surroundings::Surroundings;
+#[cfg(feature = "cli")]
 pub use survey::{Survey, survey};
 
 use crate::error::{Error, Result};
@@ -64,6 +84,63 @@ pub struct Sample {
     pub group: Option<String>,
     /// Which collection it comes from; from the manifest.
     pub source: Option<String>,
+    /// Where its bytes are when it is no file by itself.
+    pub packed: Option<Packed>,
+}
+
+impl Sample {
+    /// The bytes of the file, refused before reading when they are more than `limits` allow.
+    ///
+    /// # Errors
+    /// Those of [`read_film`], or of the zip that it is in.
+    pub fn read(&self, limits: &Limits) -> Result<Vec<u8>> {
+        match &self.packed {
+            Some(packed) => packed.read(limits.max_bytes),
+            None => read_film(&self.path, limits),
+        }
+    }
+}
+
+/// What gives the bytes of a file that is no file by itself, such as one in a zip.
+pub trait Stored: fmt::Debug + Send + Sync {
+    /// All bytes, of which there may be `most`.
+    ///
+    /// # Errors
+    /// [`Error::TooManyBytes`], and those of whatever holds them.
+    fn read(&self, most: u64) -> Result<Vec<u8>>;
+}
+
+/// A shared [`Stored`]; the same as another when it is the very same.
+#[derive(Debug, Clone)]
+pub struct Packed(Arc<dyn Stored>);
+
+impl Packed {
+    /// Shares it.
+    pub fn new(stored: impl Stored + 'static) -> Self {
+        Self(Arc::new(stored))
+    }
+
+    /// See [`Stored::read`].
+    ///
+    /// # Errors
+    /// Those of [`Stored::read`].
+    pub fn read(&self, most: u64) -> Result<Vec<u8>> {
+        self.0.read(most)
+    }
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Packed {}
+
+/// As a walk through the folders would find them: names of folders and files compared one by one.
+#[cfg(any(feature = "cli", feature = "training"))]
+fn in_order(samples: &mut [Sample]) {
+    samples.sort_by(|a, b| a.class.cmp(&b.class).then_with(|| a.name.split('/').cmp(b.name.split('/'))));
 }
 
 /// The bytes of a film file, refused before reading when they are more than `limits` allow.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{Sample, Unreadable, read_film};
+use super::{Facts, Sample, Unreadable};
 use crate::image::{Limits, decode};
 
 /// What [`survey`] found.
@@ -14,6 +14,8 @@ use crate::image::{Limits, decode};
 pub struct Survey {
     /// Indices of the films that decode, ascending.
     pub readable: Vec<usize>,
+    /// What each of them is like as a file, in the same order.
+    pub facts: Vec<Facts>,
     /// Files that do not.
     pub unreadable: Vec<Unreadable>,
     /// Files with the same bytes: indices of two or more samples, in order of the first.
@@ -30,24 +32,26 @@ pub fn survey(samples: &[Sample], progress: impl Fn(usize) + Sync) -> Survey {
     let films: Vec<_> = samples
         .par_iter()
         .map(|sample| {
-            let bytes = read_film(&sample.path, &limits);
+            let bytes = sample.read(&limits);
             let hash = bytes.as_ref().ok().map(Sha256::digest);
-            let size = bytes.and_then(|bytes| decode(&bytes, &limits)).map(|film| [film.height(), film.width()]);
+            let facts = bytes.and_then(|bytes| Ok(Facts::of(&bytes, &decode(&bytes, &limits)?)));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            (hash, size)
+            (hash, facts)
         })
         .collect();
 
     let mut survey = Survey::default();
     let mut alike = HashMap::<_, Vec<usize>>::new();
     let mut sizes: Option<[[usize; 2]; 2]> = None;
-    for (i, (hash, size)) in films.into_iter().enumerate() {
+    for (i, (hash, facts)) in films.into_iter().enumerate() {
         if let Some(hash) = hash {
             alike.entry(hash).or_default().push(i);
         }
-        match size {
-            Ok(size) => {
+        match facts {
+            Ok(facts) => {
                 survey.readable.push(i);
+                let size = [facts.height, facts.width];
+                survey.facts.push(facts);
                 let [low, high] = sizes.unwrap_or([size; 2]);
                 sizes =
                     Some([[0, 1].map(|axis| low[axis].min(size[axis])), [0, 1].map(|axis| high[axis].max(size[axis]))]);

@@ -192,9 +192,6 @@ fn folders_that_are_no_data_set_are_refused_with_what_to_do() {
 
     let malformed = FolderOptions { only: only(&["sick/[a"]), ..default };
     assert!(refusal(good.path(), &malformed).contains("sick/[a"));
-
-    fs::write(good.path().join("manifest.csv"), "file,group\na,b\n").unwrap();
-    assert!(refusal(good.path(), &FolderOptions::default()).contains("no column `path`"));
 }
 
 #[test]
@@ -249,7 +246,7 @@ fn dataset(counts: &[usize], source_of: impl Fn(usize) -> Option<String>) -> (Da
             let path = dir.path().join(format!("{number}.png"));
             film(&path, number as u8);
             let name = format!("{class}/{number}.png");
-            samples.push(Sample { path, name, class, group: None, source: source_of(number) });
+            samples.push(Sample { path, name, class, group: None, source: source_of(number), packed: None });
         }
     }
     let classes: Vec<String> = (0..counts.len()).map(|class| format!("class {class}")).collect();
@@ -444,8 +441,14 @@ fn training_on_one_class_or_with_an_empty_batch_is_refused() {
 
 #[test]
 fn a_set_without_one_readable_film_is_refused_with_the_first_reason() {
-    let samples =
-        [Sample { path: PathBuf::from("/nowhere/a.png"), name: "x/a.png".into(), class: 0, group: None, source: None }];
+    let samples = [Sample {
+        path: PathBuf::from("/nowhere/a.png"),
+        name: "x/a.png".into(),
+        class: 0,
+        group: None,
+        source: None,
+        packed: None,
+    }];
     let error = Dataset::load(&samples, &only(&["x"]), &Preprocess::new(1, SIDE, SIDE), |_| ()).unwrap_err();
     assert!(error.to_string().contains("/nowhere/a.png"), "{error}");
 }

@@ -8,6 +8,7 @@ mod cli_card;
 mod cli_dataset;
 mod cli_distinguish;
 mod cli_evaluate;
+mod cli_layouts;
 mod cli_lungs;
 mod cli_model_folder;
 mod cli_predict;

@@ -4,6 +4,8 @@
  * technical cause, with its numbers.
  */
 
+import type { Unreadable } from './train-types';
+
 /** Base of all errors of this package: `kind` tells them apart, also where `instanceof` does not reach. */
 export class RoentgenError extends Error {
   constructor(
@@ -183,8 +185,19 @@ export class UnsupportedBrowserError extends RoentgenError {
 
 /** The films cannot be trained on. */
 export class DataSetError extends RoentgenError {
-  constructor(detail = '') {
+  constructor(
+    detail = '',
+    /** The files that could not be read, where that is why. */
+    readonly unreadable: Unreadable[] = [],
+  ) {
     super('dataset', `These films cannot be used as they are: ${detail.replace(/^data set: /, '')}.`);
+  }
+}
+
+/** A zip is none, or cannot be read. */
+export class ArchiveError extends RoentgenError {
+  constructor(detail = '') {
+    super('archive', `${detail}.`);
   }
 }
 
@@ -248,10 +261,11 @@ export interface Failure {
   detail: string;
   url?: string | undefined;
   status?: number | undefined;
+  unreadable?: Unreadable[] | undefined;
 }
 
 /** The error of its kind. A kind this version does not know is an {@link InternalError}. */
-export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
+export function errorOf({ kind, detail, url, status, unreadable }: Failure): RoentgenError {
   switch (kind) {
     case 'unknown-format':
       return new UnknownFormatError(detail);
@@ -282,7 +296,9 @@ export function errorOf({ kind, detail, url, status }: Failure): RoentgenError {
     case 'config':
       return new ModelError(kind, detail);
     case 'dataset':
-      return new DataSetError(detail);
+      return new DataSetError(detail, unreadable);
+    case 'archive':
+      return new ArchiveError(detail);
     case 'settings':
       return new SettingsError(detail);
     case 'diverged':

@@ -25,7 +25,7 @@ export async function run<T>(job: number, work: (signal: AbortSignal) => Promise
 }
 
 /** The kind and cause of anything thrown here: our own failures, the core's errors, the browser's. */
-function failureOf(cause: unknown): Failure {
+export function failureOf(cause: unknown): Failure {
   if (cause instanceof WebAssembly.CompileError || cause instanceof WebAssembly.LinkError) {
     return { kind: 'unsupported-browser', detail: cause.message };
   }

@@ -2,11 +2,6 @@
 
 import type { PathFile } from './train';
 
-/** What the system put there, not a person. */
-function isHidden(path: string): boolean {
-  return path.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
-}
-
 /** What was picked in a file field, a folder or files. */
 export function filesOf(picked: Iterable<File>): PathFile[] {
   return [...picked].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
@@ -31,7 +26,6 @@ async function walk(folder: FileSystemDirectoryEntry, found: PathFile[]): Promis
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (entries.length === 0) return;
     for (const entry of entries) {
-      if (isHidden(entry.name)) continue;
       if (entry.isDirectory) await walk(entry as FileSystemDirectoryEntry, found);
       else {
         const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
@@ -39,37 +33,6 @@ async function walk(folder: FileSystemDirectoryEntry, found: PathFile[]): Promis
       }
     }
   }
-}
-
-/** Every zip replaced by what it holds, everything hidden left out. Files that are no films are for the reader to name. */
-export async function unpacked(files: PathFile[]): Promise<PathFile[]> {
-  const all: PathFile[] = [];
-  for (const { path, file } of files) {
-    if (/\.zip$/i.test(path)) all.push(...(await unzipped(file)));
-    else all.push({ path, file });
-  }
-  return all.filter(({ path }) => !isHidden(path));
-}
-
-async function unzipped(zip: Blob): Promise<PathFile[]> {
-  const { Unzip, UnzipInflate } = await import('fflate');
-  const found: PathFile[] = [];
-  const unzip = new Unzip((entry) => {
-    if (entry.name.endsWith('/')) return;
-    const pieces: Uint8Array<ArrayBuffer>[] = [];
-    entry.ondata = (error, piece, last) => {
-      if (error !== null) throw error;
-      pieces.push(piece as Uint8Array<ArrayBuffer>);
-      // Into a Blob, which the browser may put on the disk.
-      if (last) found.push({ path: entry.name.replaceAll('\\', '/'), file: new Blob(pieces) });
-    };
-    entry.start();
-  });
-  unzip.register(UnzipInflate);
-  const reader = zip.stream().getReader();
-  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) unzip.push(piece.value);
-  unzip.push(new Uint8Array(), true);
-  return found;
 }
 
 /** Offers a file for saving. */

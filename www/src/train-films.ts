@@ -2,13 +2,28 @@
 
 import type { TrainingCore, TrainingSet } from './modules';
 import type { Project, Store } from './train-store';
-import type { Settings, Unreadable } from './train-types';
+import type { Failure } from './errors';
+import type { Unpacked } from './train-archive';
+import type { LabelColumns, Settings, Unreadable } from './train-types';
 import { decodedFilm, openDecoders } from './wasm';
 
 /** A file with its path below what was dropped. */
 export interface PathFile {
   path: string;
   file: Blob;
+}
+
+/** A table that says who the patients are, or what the films show. */
+export interface Table {
+  path: string;
+  bytes: Uint8Array;
+}
+
+/** How files become classes. */
+export interface Sorting {
+  seed: number;
+  classes: string[] | undefined;
+  labels: LabelColumns | undefined;
 }
 
 /** How far the reading of films has come. */
@@ -27,7 +42,10 @@ const MAX_FILE_BYTES = 64 * 2 ** 20;
 export interface Films {
   set: TrainingSet;
   unreadable: Unreadable[];
-  manifest: { path: string; bytes: Uint8Array } | undefined;
+  /** What there was to say of zips. */
+  notes: string[];
+  /** Tables that came with them. */
+  tables: Table[];
   /** The settings of the network that they were read for. */
   network: Settings;
   /** What they were read from; undefined for those of an earlier visit, of which no more is there than that network sees. */
@@ -35,7 +53,7 @@ export interface Films {
 }
 
 export function noFilms(core: TrainingCore, network: Settings): Films {
-  return { set: new core.TrainingSet(JSON.stringify(network)), unreadable: [], manifest: undefined, network, files: [] };
+  return { set: new core.TrainingSet(JSON.stringify(network)), unreadable: [], notes: [], tables: [], network, files: [] };
 }
 
 /** Whether films read for one network are what another sees. */
@@ -53,24 +71,55 @@ export function areFor({ network }: Films, { preprocess }: Settings): boolean {
 
 /** The films that an earlier visit kept. */
 export async function restoredFilms(core: TrainingCore, store: Store, held: NonNullable<Project['films']>): Promise<Films> {
-  const { file, paths, unreadable, manifest, network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings } = held;
-  const films: Films = { ...noFilms(core, network), unreadable, manifest, files: undefined };
+  const { file, paths, unreadable, network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings } = held;
+  const tables = [...(held.tables ?? []), ...(held.manifest === undefined ? [] : [held.manifest])];
+  const films: Films = { ...noFilms(core, network), unreadable, tables, notes: held.notes ?? [], files: undefined };
+  restoreKnown(films, held);
   const bytes = new Uint8Array(await (await store.read(file)).arrayBuffer());
   const size = network.preprocess.height * network.preprocess.width;
   paths.forEach((path, i) => films.set.restore(path, bytes.subarray(i * size, (i + 1) * size)));
-  if (manifest !== undefined) films.set.setManifest(manifest.path, manifest.bytes);
+  films.set.restoreFacts(held.facts ?? '{}');
   return films;
 }
 
-/** Adds what is in `files`. */
+/** Takes what is known of a project beside its films: files that are none, and tables. */
+export function restoreKnown({ set, tables, unreadable }: Films, { others = [], notes = [] }: Pick<NonNullable<Project['films']>, 'others' | 'notes'>): void {
+  set.see(others);
+  notes.forEach((note) => set.note(note));
+  unreadable.forEach(({ path, message }) => set.addUnreadable(path, message));
+  tables.forEach(({ path, bytes }) => set.addTable(path, bytes));
+}
+
+/** Adds what is in `given`; what is no film, as far as names say, is not even read. */
 export async function readInto(
   core: TrainingCore,
   into: Films,
-  files: PathFile[],
+  { files: all, notes, unreadable }: Unpacked,
+  { classes, labels }: Sorting,
   signal: AbortSignal,
   onProgress: (reading: Reading) => unknown,
 ): Promise<void> {
-  into.files?.push(...files);
+  // The reason of a zip that is none says more than that there is nothing.
+  const [broken] = unreadable;
+  if (all.length === 0 && broken !== undefined) throw { kind: broken.kind, detail: broken.message } satisfies Failure;
+  into.unreadable.push(...unreadable);
+  unreadable.forEach(({ path, message }) => into.set.addUnreadable(path, message));
+  into.notes.push(...notes);
+  notes.forEach((note) => into.set.note(note));
+  const byPath = new Map(into.set.see(all.map(({ path }) => path)).map((path, i) => [path, all[i]!.file]));
+  for (const path of into.set.tables) {
+    const file = byPath.get(path);
+    if (file === undefined) continue;
+    const bytes = await contentOf(file);
+    if (bytes instanceof Uint8Array) {
+      into.set.addTable(path, bytes);
+      into.tables.push({ path, bytes });
+    } else {
+      into.unreadable.push({ path, ...bytes });
+    }
+  }
+  const wanted = into.set.wanted(classes, JSON.stringify(labels ?? {}));
+  const files = wanted.flatMap((path) => (byPath.has(path) ? [{ path, file: byPath.get(path)! }] : []));
   for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
     signal.throwIfAborted();
     onProgress({ done: at, total: files.length });
@@ -80,9 +129,7 @@ export async function readInto(
       const content = await contentOf(file);
       if (!(content instanceof Uint8Array)) {
         into.unreadable.push({ path, ...content });
-      } else if (path.split('/').at(-1) === 'manifest.csv') {
-        into.set.setManifest(path, content);
-        into.manifest = { path, bytes: content };
+        into.set.addUnreadable(path, content.message);
       } else if (core.Film.decodes(content)) {
         paths.push(path);
         bytes.push(content);
@@ -101,13 +148,13 @@ async function readElsewhere(core: TrainingCore, set: TrainingSet, path: string,
   try {
     const film = decodedFilm(bytes, core.Film, decoders);
     try {
-      return JSON.parse(set.addFilm(path, film)) as Unreadable[];
+      return JSON.parse(set.addFilm(path, film, bytes)) as Unreadable[];
     } finally {
       film.free();
     }
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    set.addUnreadable(path);
+    set.addUnreadable(path, cause.message);
     return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
   }
 }

@@ -5,13 +5,12 @@ import { InternalError, isAbort, RoentgenError, SettingsError } from './errors';
 import { Curves } from './train-charts';
 import { Camera } from './train-camera';
 import { modelFilesOf } from './picker';
-import { download, filesOf, filesOfDrop, unpacked, zipped } from './train-files';
-import { createTrainer, type Kept, type PathFile, type Reading, type Trainer } from './train';
+import { download, filesOf, filesOfDrop, zipped } from './train-files';
+import { createTrainer, type Kept, type PathFile, type Reading, type Trainer, type TrainingData } from './train';
 import { FIELDS, fieldsOf, settingsOf } from './train-fields';
 import { chosenBy, optionsOf, RANDOM, type NetworkChoice } from './train-network';
 import { total, type TrainActions } from './train-parts';
 import { EvaluationPlots } from './train-plots';
-import { isProject } from './train-project';
 import type { TrainState } from './train-state';
 import { trainView } from './train-view';
 import type { ModelFiles } from './types';
@@ -40,6 +39,8 @@ export class TrainPage {
     reading: undefined,
     photographing: undefined,
     data: undefined,
+    labels: { table: '', file: '', label: '' },
+    waiting: undefined,
     found: [],
     wanted: [],
     kept: undefined,
@@ -81,24 +82,25 @@ export class TrainPage {
     picked: (input) => {
       const files = filesOf(input.files ?? []);
       input.value = '';
-      void this.#read(files, true);
+      void this.#read(files);
     },
     dropped: (event) => {
       event.preventDefault();
       this.#show({ dragging: false });
-      if (event.dataTransfer !== null) void filesOfDrop(event.dataTransfer).then((files) => this.#read(files, true));
+      if (event.dataTransfer !== null) void filesOfDrop(event.dataTransfer).then((files) => this.#read(files));
     },
     dragged: (dragging) => {
       if (dragging !== this.#state.dragging) this.#show({ dragging });
     },
     addClass: (name, files) => {
-      if (this.#isClass(name)) void this.#read(files.map((file) => ({ path: `${name}/${file.name}`, file })), false);
+      if (this.#isClass(name)) void this.#addClass(name, files);
     },
     photograph: (name) => {
       if (this.#isClass(name)) void this.#guard('films', () => this.#photograph(name));
     },
     takePhoto: () => void this.#guard('films', () => this.#takePhoto()),
     endPhotos: () => this.#endPhotos(),
+    labels: (change) => this.#show({ labels: { ...this.#state.labels, ...change } }),
     export: () => void this.#export(),
     forget: () => void this.#forget(),
     want: (name, wanted) => {
@@ -208,35 +210,48 @@ export class TrainPage {
     if (photographing !== undefined && photos.length > 0) this.#actions.addClass(photographing.name, photos);
   }
 
-  /** Films in place of all others, or beside them. */
-  async #read(files: PathFile[], replace: boolean): Promise<void> {
+  /** Films, or a project, in place of all others. */
+  #read(files: PathFile[]): Promise<void> {
+    return this.#reading(files.length, async (trainer, onProgress) => {
+      const labels = Object.fromEntries(Object.entries(this.#state.labels).filter(([, title]) => title !== ''));
+      const taken = await trainer.take(files, { labels, onProgress });
+      if ('data' in taken) {
+        await this.#have(trainer, taken.data);
+      } else {
+        this.#show({ ...NOTHING_TRAINED, notices: [], waiting: undefined });
+        await this.#takeUp(trainer, taken.kept);
+      }
+    });
+  }
+
+  /** Films of one class beside those that are there. */
+  #addClass(name: string, files: File[]): Promise<void> {
+    return this.#reading(files.length, async (trainer, onProgress) => {
+      const data = await trainer.addClass(name, files, { onProgress });
+      if ('waiting' in data) this.#show({ waiting: data });
+      else await this.#have(trainer, data);
+    });
+  }
+
+  async #reading(total: number, work: (trainer: Trainer, onProgress: (reading: Reading) => void) => Promise<void>): Promise<void> {
     const busy = ['running', 'paused', 'stopping'].includes(this.#state.run);
-    if (files.length === 0 || busy || this.#state.reading !== undefined) return;
+    if (total === 0 || busy || this.#state.reading !== undefined) return;
     await this.#guard('films', async (trainer) => {
-      this.#show({ reading: { done: 0, total: files.length } });
+      this.#show({ reading: { done: 0, total } });
       try {
-        const found = await unpacked(files);
-        const onProgress = (reading: Reading) => this.#show({ reading });
-        if (isProject(found)) {
-          this.#show({ ...NOTHING_TRAINED, notices: [] });
-          await this.#takeUp(trainer, await trainer.importProject(found, { onProgress }));
-          return;
-        }
-        const data = await trainer.read(found, { replace, onProgress });
-        this.#show({
-          data,
-          found: data.report.classes,
-          wanted: data.report.classes,
-          ...NOTHING_TRAINED,
-          reading: undefined,
-        });
-        void this.#drawFilms();
-        const notice = await trainer.keepFilms();
-        this.#show({ notices: notice === undefined ? [] : [notice] });
+        await work(trainer, (reading) => this.#show({ reading }));
       } finally {
         this.#show({ reading: undefined });
       }
     });
+  }
+
+  async #have(trainer: Trainer, data: TrainingData): Promise<void> {
+    const { classes } = data.report;
+    this.#show({ data, found: classes, wanted: classes, ...NOTHING_TRAINED, reading: undefined, waiting: undefined });
+    void this.#drawFilms();
+    const notice = await trainer.keepFilms();
+    this.#show({ notices: notice === undefined ? [] : [notice] });
   }
 
   async #shareAll(classes: string[] | undefined, unreadable: NonNullable<TrainState['data']>['unreadable']): Promise<void> {
@@ -293,7 +308,7 @@ export class TrainPage {
   async #forget(): Promise<void> {
     await this.#guard('films', async (trainer) => {
       await trainer.clear();
-      this.#show({ data: undefined, found: [], wanted: [], ...NOTHING_TRAINED });
+      this.#show({ data: undefined, waiting: undefined, found: [], wanted: [], ...NOTHING_TRAINED });
     });
   }
 

@@ -1,8 +1,10 @@
 /** What the parts of the training page's view have in common. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import type { RoentgenError } from './errors';
+import { DataSetError, type RoentgenError } from './errors';
+import { count } from './format';
 import type { NetworkChoice } from './train-network';
+import type { LabelColumns, Unreadable } from './train';
 import type { Fields, TrainState } from './train-state';
 
 /** What the view can ask the page to do. */
@@ -14,6 +16,8 @@ export interface TrainActions {
   photograph(name: string): void;
   takePhoto(): void;
   endPhotos(): void;
+  /** Says which table has the labels, and in which columns, for what is dropped next. */
+  labels(change: LabelColumns): void;
   export(): void;
   forget(): void;
   want(name: string, wanted: boolean): void;
@@ -41,11 +45,24 @@ export const MOST_SHOWN = 200;
 export function problem({ error }: TrainState, where: string, actions: TrainActions): TemplateResult | typeof nothing {
   if (error?.where !== where) return nothing;
   const { message, detail, retryable }: RoentgenError = error.error;
+  const unreadable = error.error instanceof DataSetError ? error.error.unreadable : [];
   return html`<div class="problem" role="alert">
     <p>${message}</p>
     ${detail === '' ? nothing : html`<p class="quiet">${detail}</p>`}
+    ${notRead(unreadable)}
     ${retryable && where === 'open' ? html`<p><button type="button" @click=${actions.retry}>Try again</button></p>` : nothing}
   </div>`;
+}
+
+/** Files that are not read, with the reason of each. */
+export function notRead(unreadable: Unreadable[]): TemplateResult | typeof nothing {
+  if (unreadable.length === 0) return nothing;
+  return html`<details id="unreadable">
+    <summary>${count(unreadable.length)} files are not read and are left out</summary>
+    <ul>
+      ${unreadable.slice(0, MOST_SHOWN).map(({ path, message }) => html`<li>${path}: ${message}</li>`)}
+    </ul>
+  </details>`;
 }
 
 export function total(counts: number[]): number {

@@ -4,7 +4,7 @@
  */
 
 import type { Failure } from './errors';
-import type { PathFile } from './train-films';
+import type { PathFile, Table } from './train-films';
 import type { EpochRecord, Settings, Unreadable } from './train-types';
 import type { ModelFiles } from './types';
 
@@ -16,14 +16,20 @@ interface Description {
   unreadable: Unreadable[];
   /** The settings of the network that the films were read for; the scratch CNN's where an earlier version wrote it. */
   network?: Settings;
-  /** Path of the manifest, where there is one. */
+  /** Paths of tables that came with the films. */
+  tables?: string[];
+  /** The one that an earlier version knew. */
   manifest?: string;
+  /** Paths of files that are no films, what there was to say of zips, and what is known of the films as files. */
+  others?: string[];
+  notes?: string[];
+  facts?: string;
   run?: { settings: Settings; epochs: EpochRecord[]; step: number };
 }
 
 /** Everything that is worth keeping of a project. */
-export interface Packed extends Omit<Description, 'format' | 'manifest'> {
-  manifest?: { path: string; bytes: Uint8Array };
+export interface Packed extends Omit<Description, 'format' | 'manifest' | 'tables'> {
+  tables: Table[];
   model?: ModelFiles;
 }
 
@@ -35,8 +41,8 @@ function pictureOf(path: string): string {
 }
 
 /** The files of a project; `grey` gives a film's bytes, `size` their height and width. */
-export async function packed({ manifest, model, ...project }: Packed, grey: (path: string) => Uint8Array, size: [number, number]): Promise<PathFile[]> {
-  const description: Description = { format: 1, ...project, ...(manifest && { manifest: manifest.path }) };
+export async function packed({ tables, model, ...project }: Packed, grey: (path: string) => Uint8Array, size: [number, number]): Promise<PathFile[]> {
+  const description: Description = { format: 1, ...project, tables: tables.map(({ path }) => path) };
   const files = [{ path: DESCRIPTION, file: new Blob([JSON.stringify(description, undefined, 1)]) }];
   if (project.run !== undefined) {
     files.push({ path: 'history.json', file: new Blob([JSON.stringify({ epochs: project.run.epochs }, undefined, 1)]) });
@@ -44,14 +50,22 @@ export async function packed({ manifest, model, ...project }: Packed, grey: (pat
   if (model !== undefined) {
     files.push({ path: 'model/model.json', file: new Blob([model.card]) }, { path: 'model/weights.safetensors', file: model.weights });
   }
-  if (manifest !== undefined) files.push({ path: `films/${manifest.path}`, file: new Blob([manifest.bytes.slice()]) });
+  for (const { path, bytes } of tables) files.push({ path: `films/${path}`, file: new Blob([bytes.slice()]) });
   for (const path of project.films) files.push({ path: pictureOf(path), file: await png(grey(path), size) });
   return files.map(({ path, file }) => ({ path: `${FOLDER}/${path}`, file }));
 }
 
-/** Whether files are those of a project. */
-export function isProject(files: PathFile[]): boolean {
-  return files.some(({ path }) => path === `${FOLDER}/${DESCRIPTION}`);
+/**
+ * The folder of a project among files, empty or ending in a slash, wherever and by whichever name it was unpacked or packed
+ * again; undefined where there is none.
+ */
+export async function projectFolder(files: PathFile[]): Promise<string | undefined> {
+  const found = files.filter(({ path }) => path === DESCRIPTION || path.endsWith(`/${DESCRIPTION}`));
+  // The outermost: a folder of films may hold anything.
+  for (const { path, file } of found.sort((one, other) => one.path.length - other.path.length)) {
+    if (described(await file.text()) !== undefined) return path.slice(0, -DESCRIPTION.length);
+  }
+  return undefined;
 }
 
 /**
@@ -62,36 +76,41 @@ export function isProject(files: PathFile[]): boolean {
  */
 export async function unpackedProject(
   files: PathFile[],
+  folder: string,
   network: (settings: Settings | undefined) => void,
   film: (path: string, bytes: Uint8Array, done: number, total: number) => void,
 ): Promise<Packed> {
-  const byPath = new Map(files.map(({ path, file }) => [path, file]));
+  // A Mac decomposes accents.
+  const byPath = new Map(files.map(({ path, file }) => [path.normalize(), file]));
   const file = (path: string): Blob => {
-    const found = byPath.get(`${FOLDER}/${path}`);
+    const found = byPath.get(`${folder}${path}`.normalize());
     if (found === undefined) throw { kind: 'dataset', detail: `the project lacks ${path}; export it again` } satisfies Failure;
     return found;
   };
   const bytes = async (path: string) => new Uint8Array(await file(path).arrayBuffer());
-  const { format, manifest, ...project } = described(await file(DESCRIPTION).text());
+  const description = described(await file(DESCRIPTION).text());
+  if (description === undefined) throw { kind: 'dataset', detail: 'project.json is damaged; export the project again' } satisfies Failure;
+  const { format, manifest, tables = manifest === undefined ? [] : [manifest], ...project } = description;
   if (format !== 1) throw { kind: 'dataset', detail: `the project is of version ${format}; this page reads version 1` } satisfies Failure;
   network(project.network);
   for (const [i, path] of project.films.entries()) film(path, await bytes(pictureOf(path)), i, project.films.length);
-  const hasModel = byPath.has(`${FOLDER}/model/model.json`);
+  const hasModel = byPath.has(`${folder}model/model.json`.normalize());
   return {
     ...project,
-    ...(manifest !== undefined && { manifest: { path: manifest, bytes: await bytes(`films/${manifest}`) } }),
+    tables: await Promise.all(tables.map(async (path) => ({ path, bytes: await bytes(`films/${path}`) }))),
     ...(hasModel && { model: { card: await file('model/model.json').text(), weights: file('model/weights.safetensors') } }),
   };
 }
 
-function described(text: string): Description {
+/** What a `project.json` says; undefined for one of another program, and for a damaged one. */
+function described(text: string): Description | undefined {
   try {
     const description = JSON.parse(text) as Description;
     if (Array.isArray(description.films) && Array.isArray(description.unreadable)) return description;
   } catch {
-    // Said below.
+    // Of another program, for all that is known.
   }
-  throw { kind: 'dataset', detail: 'project.json is damaged; export the project again' } satisfies Failure;
+  return undefined;
 }
 
 async function png(grey: Uint8Array, [height, width]: [number, number]): Promise<Blob> {

@@ -1,7 +1,7 @@
 /** What the training page shows, as data: set by `train-page.ts`, drawn by `train-view.ts`. */
 
 import type { RoentgenError } from './errors';
-import type { EpochRecord, Kept, Measured, Network, Reading, Settings, StepReport, TrainingData } from './train';
+import type { EpochRecord, Kept, LabelColumns, Measured, Network, Reading, Settings, StepReport, TrainingData, Waiting } from './train';
 import type { NetworkChoice } from './train-network';
 import type { ClassRates, Runtime } from './types';
 
@@ -31,6 +31,10 @@ export interface TrainState {
   /** The class that the camera is on for, and how many pictures were taken. */
   photographing: { name: string; taken: number } | undefined;
   data: TrainingData | undefined;
+  /** What a person says of a table of labels: empty where it is guessed. */
+  labels: Required<LabelColumns>;
+  /** Films by hand that cannot be trained on yet. */
+  waiting: Waiting | undefined;
   /** All classes that there are films of, and those that are wanted. */
   found: string[];
   wanted: string[];

@@ -14,7 +14,15 @@ export interface Project {
     file: string;
     paths: string[];
     unreadable: Unreadable[];
+    /** Paths of files that are no films. */
+    others?: string[];
+    /** What there was to say of zips. */
+    notes?: string[];
+    tables?: { path: string; bytes: Uint8Array }[];
+    /** One of an earlier version. */
     manifest?: { path: string; bytes: Uint8Array };
+    /** What is known of the films as files: the core's JSON. */
+    facts?: string;
     /** The settings of the network that they were read for; the scratch CNN's where an earlier version kept them. */
     network?: Settings;
   };

@@ -82,7 +82,52 @@ export interface DataReport {
   val_drawn: boolean;
   test_drawn: boolean;
   copies: Copies[];
+  /** Class folders that are no class, zips that break off: sentences. */
   notes: string[];
+  /** What was decided that could have been decided otherwise: sentences. */
+  decided: string[];
+  /** Files left out, and why. */
+  left_out: LeftOut[];
+  /** What the films of each class are like as files. */
+  by_class: ClassFacts[];
+  /** Patients, or other groups; null when nobody knows. */
+  groups: { groups: number; images: number; across_splits: string[] } | null;
+  /** In which way a class differs from the others, and patients lie in several splits: sentences. */
+  warnings: string[];
+}
+
+/** Files that are left out for one reason. */
+export interface LeftOut {
+  /** The reason in kebab case, for programs. */
+  why: string;
+  words: string;
+  count: number;
+  /** Their paths, at most a thousand. */
+  files: string[];
+}
+
+/** What the films of one class are like as files. */
+export interface ClassFacts {
+  class: string;
+  /** Films of which that is known: not of those that an earlier version kept. */
+  images: number;
+  /** How many there are of each format, and of each depth in bits. */
+  formats: Record<string, number>;
+  bits: Record<string, number>;
+  /** Smallest, median and largest height and width in pixels. */
+  sizes: [[number, number], [number, number], [number, number]];
+  /** Smallest and largest value, where 0 is black and 1 is white. */
+  values: [number, number];
+}
+
+/** Which table says the labels, and in which columns: what is not given is guessed. */
+export interface LabelColumns {
+  /** Path of the table among the files, or its name. */
+  table?: string;
+  /** Title of the column that names the files. */
+  file?: string;
+  /** Title of the column that names the class; or titles, with commas between them, of columns that have a 1 for it. */
+  label?: string;
 }
 
 /** Films that can be trained on; they belong to the trainer that read them. */
@@ -90,6 +135,14 @@ export interface TrainingData {
   /** How they are shared out. */
   readonly report: DataReport;
   /** Files that are no films. */
+  readonly unreadable: Unreadable[];
+}
+
+/** Films that are there, and why they cannot be trained on yet. */
+export interface Waiting {
+  readonly waiting: string;
+  /** How many there are. */
+  readonly films: number;
   readonly unreadable: Unreadable[];
 }
 

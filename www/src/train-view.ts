@@ -2,9 +2,9 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { count, list, percent } from './format';
-import type { EpochRecord } from './train';
+import type { DataReport, EpochRecord } from './train';
 import { evaluation } from './train-evaluation';
-import { MOST_SHOWN, problem, total, type TrainActions } from './train-parts';
+import { MOST_SHOWN, notRead, problem, total, type TrainActions } from './train-parts';
 import { recipe } from './train-recipe';
 import type { TrainState } from './train-state';
 
@@ -58,20 +58,26 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
           <p class="lead">Drop a folder of labelled X-rays here, or a zip</p>
           <p class="quiet">
             <code>train/&lt;class&gt;/*</code> and <code>test/&lt;class&gt;/*</code>, or <code>&lt;class&gt;/*</code> alone:
-            then a fifth is held back for the test. Nothing is uploaded; reduced copies stay in this browser until you let it
+            then a fifth is held back for the test; or images with a table (CSV) of their labels. Nothing is uploaded; reduced copies stay in this browser until you let it
             forget them.
           </p>
           <p class="buttons">
             <label class="button primary">Choose a folder…<input type="file" webkitdirectory ?disabled=${busy} @change=${folder} /></label>
-            <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip" ?disabled=${busy} @change=${folder} /></label>
+            <label class="button">Choose a zip, or a project…<input type="file" accept=".zip,application/zip,*/*" ?disabled=${busy} @change=${folder} /></label>
           </p>
-          ${byHand(state, actions, busy)}
+          ${byHand(state, actions, busy)} ${columns(state, actions, busy)}
         </div>
         ${reading === undefined
           ? nothing
           : html`<p class="quiet" id="reading">Reading films: ${count(reading.done)} of ${count(reading.total)}</p>
               <progress aria-labelledby="reading" max=${reading.total} .value=${reading.done}></progress>`}
         ${problem(state, 'films', actions)}
+        ${state.waiting === undefined || data !== undefined
+          ? nothing
+          : html`<div class="note" role="status" id="waiting">
+              <p>${count(state.waiting.films)} films are here. ${sentence(state.waiting.waiting)} Add more by hand.</p>
+              ${notRead(state.waiting.unreadable)}
+            </div>`}
         ${kept?.run === undefined || state.run !== 'none'
           ? nothing
           : html`<div class="note" role="region" aria-label="Earlier run">
@@ -136,6 +142,24 @@ function byHand({ photographing }: TrainState, actions: TrainActions, busy: bool
         </div>`}`;
 }
 
+/** Which table has the labels, for whoever's is not guessed. */
+function columns({ labels }: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
+  const field = (key: 'table' | 'file' | 'label', words: string) => html`<label
+    >${words}
+    <input
+      type="text"
+      .value=${labels[key]}
+      placeholder="guessed"
+      ?disabled=${busy}
+      @input=${(event: Event) => actions.labels({ [key]: (event.target as HTMLInputElement).value.trim() })}
+  /></label>`;
+  return html`<details class="columns">
+    <summary class="quiet">Labels in a table (CSV) instead of folders</summary>
+    <p class="quiet">A table among the files is used where there are no class folders. Name it and its columns where they are not guessed, then drop the films again.</p>
+    <p class="by-hand">${field('table', 'Table:')} ${field('file', 'column of files:')} ${field('label', 'column of classes:')}</p>
+  </details>`;
+}
+
 function held(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
   const { report, unreadable } = state.data!;
   const { train, val, test, classes } = report;
@@ -180,7 +204,14 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
             : 'They are drawn as they are; “every class equally often” below evens that out.'}
           Look at sensitivity and specificity, not at accuracy alone.
         </p>`}
-    ${report.notes.map((note) => html`<p>${note}</p>`)}
+    ${report.warnings.map((warning) => html`<p class="note">${sentence(warning)}</p>`)}
+    ${report.notes.map((note) => html`<p>${sentence(note)}</p>`)}
+    ${report.decided.length === 0
+      ? nothing
+      : html`<ul id="decided" aria-label="What was decided">
+          ${report.decided.map((what) => html`<li>${sentence(what)}</li>`)}
+        </ul>`}
+    ${asFiles(report)}
     ${report.copies.length === 0
       ? nothing
       : html`<details id="copies">
@@ -197,19 +228,71 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
             )}
           </ul>
         </details>`}
-    ${unreadable.length === 0
-      ? nothing
-      : html`<details id="unreadable">
-          <summary>${count(unreadable.length)} files are no films and are left out</summary>
-          <ul>
-            ${unreadable.slice(0, MOST_SHOWN).map(({ path, message }) => html`<li>${path}: ${message}</li>`)}
-          </ul>
-        </details>`}
+    ${leftOut(report)} ${notRead(unreadable)}
     <p class="buttons">
       <button type="button" ?disabled=${busy || state.saving} @click=${actions.export}>Export this project…</button>
       <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these films</button>
     </p>
   `;
+}
+
+/** With a capital and a full stop, as the core's sentences have neither. */
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? '' : '.'}`;
+}
+
+/** Files that are left out, by reason. */
+function leftOut({ left_out: all }: DataReport): TemplateResult | typeof nothing {
+  if (all.length === 0) return nothing;
+  return html`<details id="left-out">
+    <summary>${count(total(all.map(({ count }) => count)))} files are left out</summary>
+    ${all.map(
+      ({ words, count: many, files }) => html`<p>${count(many)}: ${words}</p>
+        <ul>
+          ${files.slice(0, MOST_SHOWN).map((file) => html`<li>${file}</li>`)}
+        </ul>`,
+    )}
+  </details>`;
+}
+
+/** What the films of each class are like as files, and patients. */
+function asFiles({ by_class: classes, groups }: DataReport): TemplateResult | typeof nothing {
+  const known = classes.filter(({ images }) => images > 0);
+  if (known.length === 0) return nothing;
+  const counts = (of: Record<string, number>) => list(Object.entries(of).map(([value, many], _, all) => (all.length === 1 ? value : `${count(many)} × ${value}`)));
+  const size = ([height, width]: [number, number]) => `${width} × ${height}`;
+  return html`<details id="as-files">
+    <summary>Formats, sizes and values by class</summary>
+    <div class="table" tabindex="0" role="region" aria-label="Films as files">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Class</th>
+            <th scope="col">Format</th>
+            <th scope="col">Bits</th>
+            <th scope="col">Pixels, median</th>
+            <th scope="col">from</th>
+            <th scope="col">to</th>
+            <th scope="col">Values</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${known.map(
+            ({ class: name, formats, bits, sizes: [smallest, median, largest], values: [low, high] }) => html`<tr>
+              <th scope="row">${name}</th>
+              <td>${counts(formats)}</td>
+              <td>${counts(bits)}</td>
+              <td>${size(median)}</td>
+              <td>${size(smallest)}</td>
+              <td>${size(largest)}</td>
+              <td>${low.toFixed(2)}–${high.toFixed(2)}</td>
+            </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+    ${groups === null ? nothing : html`<p>${count(groups.groups)} patients are known, of ${count(groups.images)} films.</p>`}
+  </details>`;
 }
 
 function training(state: TrainState, actions: TrainActions, busy: boolean): TemplateResult {

@@ -5,17 +5,29 @@
 
 import * as Comlink from 'comlink';
 import type { Failure } from './errors';
-import { cancel, run } from './jobs';
+import { cancel, failureOf, run } from './jobs';
 import type { Outcome } from './link';
 import { TRAINING, type TrainingCore, type TrainingRun } from './modules';
 import { piecesOf } from './pieces';
 import { isThread, serve } from './pool';
+import { unpacked, type Unpacked } from './train-archive';
 import { zipped } from './train-files';
-import { areFor, FILES_AT_ONCE, noFilms, readInto, restoredFilms, type Films, type PathFile, type Reading } from './train-films';
-import { packed, unpackedProject, type Packed } from './train-project';
+import {
+  areFor,
+  FILES_AT_ONCE,
+  noFilms,
+  readInto,
+  restoredFilms,
+  restoreKnown,
+  type Films,
+  type PathFile,
+  type Reading,
+  type Sorting,
+} from './train-films';
+import { packed, projectFolder, unpackedProject, type Packed } from './train-project';
 import { chosen, startingWeights, type Choice, type Chosen } from './train-start';
 import { Store, whyNotKept } from './train-store';
-import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData } from './train-types';
+import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData, Waiting } from './train-types';
 import type { ClassRates, ModelFiles, RunOptions } from './types';
 import { endThreads, openCore } from './wasm';
 
@@ -28,6 +40,8 @@ const MODEL_ID = 'my-model';
 let core: TrainingCore;
 let network: Chosen;
 let films: Films;
+/** How they are sorted. */
+let sorting: Sorting = { seed: 0, classes: undefined, labels: undefined };
 let store: Store | undefined;
 /** The best epoch's model: in the store, or here where nothing can be kept. */
 let best: { card: string; weights: () => Promise<Blob> } | undefined;
@@ -88,7 +102,9 @@ const engine = {
       if (!areFor(films, wanted.recipe)) {
         const into = noFilms(core, wanted.recipe);
         try {
-          await readInto(core, into, films.files ?? [], signal, onProgress);
+          const files = films.files ?? [];
+          await readInto(core, into, await unpacked(core, files, signal), sorting, signal, onProgress);
+          into.files = files;
         } catch (cause) {
           into.set.free();
           throw cause;
@@ -108,27 +124,48 @@ const engine = {
   read(
     job: number,
     files: PathFile[],
-    { replace, seed, classes }: { replace: boolean; seed: number; classes: string[] | undefined },
+    how: Sorting & { replace: boolean },
     onProgress: (reading: Reading) => unknown,
   ): Promise<Outcome<TrainingData>> {
+    return run(job, async (signal) => readFilms(files, await unpacked(core, files, signal), how, signal, onProgress));
+  },
+
+  /** Takes films, or a project, in place of what is there: whichever the files are. */
+  take(
+    job: number,
+    files: PathFile[],
+    how: Sorting,
+    onProgress: (reading: Reading) => unknown,
+  ): Promise<Outcome<{ kept: Kept } | { data: TrainingData }>> {
     return run(job, async (signal) => {
-      const into = replace ? noFilms(core, network.recipe) : films;
+      const given = await unpacked(core, files, signal);
+      const folder = await projectFolder(given.files);
+      if (folder !== undefined) return { kept: await takeProject(given.files, folder, signal, onProgress) };
+      return { data: await readFilms(files, given, { ...how, replace: true }, signal, onProgress) };
+    });
+  },
+
+  /** Adds films of a class that a person names; where they are not enough to train on yet, what is missing comes back. */
+  addClass(
+    job: number,
+    files: PathFile[],
+    how: Sorting,
+    onProgress: (reading: Reading) => unknown,
+  ): Promise<Outcome<TrainingData | Waiting>> {
+    return run(job, async (signal) => {
       try {
-        await readInto(core, into, files, signal, onProgress);
-        const report = JSON.parse(into.set.share(seed, classes)) as DataReport;
-        if (replace) films.set.free();
-        films = into;
-        return { report, unreadable: into.unreadable };
+        return await readFilms(files, await unpacked(core, files, signal), { ...how, replace: false }, signal, onProgress);
       } catch (cause) {
-        if (replace) into.set.free();
-        throw cause;
+        const { kind, detail } = failureOf(cause);
+        if (kind !== 'dataset' || films.set.length === 0) throw cause;
+        return { waiting: detail.replace(/^data set: /, ''), films: films.set.length, unreadable: films.unreadable };
       }
     });
   },
 
   /** Sorts the films into classes and splits. */
-  share(job: number, seed: number, classes: string[] | undefined): Promise<Outcome<DataReport>> {
-    return run(job, async () => JSON.parse(films.set.share(seed, classes)) as DataReport);
+  share(job: number, how: Sorting): Promise<Outcome<DataReport>> {
+    return run(job, async () => share(films, how));
   },
 
   /** Keeps the films for the next visit; the sentence says why not, where that fails. */
@@ -148,14 +185,15 @@ const engine = {
   /** Everything worth keeping as one zip. */
   exportProject(job: number): Promise<Outcome<Blob>> {
     return run(job, async () => {
-      const { set, unreadable, manifest, network } = films;
+      const { set, unreadable, tables, network } = films;
       const { height, width } = network.preprocess;
       const run = store?.project.run;
       const project: Packed = {
         films: set.paths,
         unreadable,
         network,
-        ...(manifest && { manifest }),
+        tables,
+        ...known(films),
         ...(run && { run: { settings: run.settings, epochs: run.epochs, step: run.step } }),
         ...(best && { model: { card: best.card, weights: await best.weights() } }),
       };
@@ -166,42 +204,10 @@ const engine = {
   /** Takes the project in the files of such a zip in place of what is there, which stays where that fails. */
   importProject(job: number, files: PathFile[], onProgress: (reading: Reading) => unknown): Promise<Outcome<Kept>> {
     return run(job, async (signal) => {
-      let into = noFilms(core, network.recipe);
-      let project: Packed;
-      const readFor = (network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings): void => {
-        into.set.free();
-        into = noFilms(core, network);
-      };
-      try {
-        project = await unpackedProject(files, readFor, (path, bytes, done, total) => {
-          signal.throwIfAborted();
-          if (done % FILES_AT_ONCE === 0) onProgress({ done, total });
-          const film = core.Film.decode(bytes);
-          try {
-            into.set.restoreFilm(path, film);
-          } finally {
-            film.free();
-          }
-        });
-        if (project.manifest !== undefined) into.set.setManifest(project.manifest.path, project.manifest.bytes);
-        if (project.model !== undefined) {
-          core.Classifier.verify(project.model.card, new Uint8Array(await project.model.weights.arrayBuffer()));
-        }
-      } catch (cause) {
-        into.set.free();
-        throw cause;
-      }
-      films.set.free();
-      films = { ...into, unreadable: project.unreadable, manifest: project.manifest, files: undefined };
-      const { model: given, run } = project;
-      best = given && { card: given.card, weights: async () => given.weights };
-      if (store !== undefined) await keepProject(store, run && { ...run, finished: true }).catch(() => {});
-      return {
-        films: films.set.length,
-        unreadable: films.unreadable,
-        network: films.network,
-        run: run && { settings: run.settings, epochs: run.epochs, step: run.step, resumable: false, model: best !== undefined },
-      };
+      const given = await unpacked(core, files, signal);
+      const folder = await projectFolder(given.files);
+      if (folder === undefined) throw { kind: 'dataset', detail: 'there is no project.json of a project in it; export the project again' } satisfies Failure;
+      return takeProject(given.files, folder, signal, onProgress);
     });
   },
 
@@ -319,6 +325,83 @@ const engine = {
 
 export type TrainEngine = typeof engine;
 
+/** Adds films, or takes them in place of those that are there, and shares them out; those stay where that fails. */
+async function readFilms(
+  files: PathFile[],
+  given: Unpacked,
+  { replace, ...how }: Sorting & { replace: boolean },
+  signal: AbortSignal,
+  onProgress: (reading: Reading) => unknown,
+): Promise<TrainingData> {
+  const into = replace ? noFilms(core, network.recipe) : films;
+  try {
+    into.files?.push(...files);
+    await readInto(core, into, given, how, signal, onProgress);
+    const report = share(into, how);
+    if (replace) films.set.free();
+    films = into;
+    return { report, unreadable: into.unreadable };
+  } catch (cause) {
+    if (replace) into.set.free();
+    const failure = failureOf(cause);
+    throw failure.kind === 'dataset' ? { ...failure, unreadable: into.unreadable } : cause;
+  }
+}
+
+function share({ set }: Films, how: Sorting): DataReport {
+  sorting = how;
+  return JSON.parse(set.share(how.seed, how.classes, JSON.stringify(how.labels ?? {}))) as DataReport;
+}
+
+/** Takes a project in place of what is there, which stays where that fails. */
+async function takeProject(files: PathFile[], folder: string, signal: AbortSignal, onProgress: (reading: Reading) => unknown): Promise<Kept> {
+  let into = noFilms(core, network.recipe);
+  let project: Packed;
+  const readFor = (network = JSON.parse(core.Trainer.recipe('scratch-cnn', [])) as Settings): void => {
+    into.set.free();
+    into = noFilms(core, network);
+  };
+  try {
+    project = await unpackedProject(files, folder, readFor, (path, bytes, done, total) => {
+      signal.throwIfAborted();
+      if (done % FILES_AT_ONCE === 0) onProgress({ done, total });
+      const film = core.Film.decode(bytes);
+      try {
+        into.set.restoreFilm(path, film);
+      } finally {
+        film.free();
+      }
+    });
+    const { tables, unreadable } = project;
+    into = { ...into, tables, unreadable, notes: project.notes ?? [], files: undefined };
+    restoreKnown(into, project);
+    into.set.restoreFacts(project.facts ?? '{}');
+    if (project.model !== undefined) {
+      core.Classifier.verify(project.model.card, new Uint8Array(await project.model.weights.arrayBuffer()));
+    }
+  } catch (cause) {
+    into.set.free();
+    throw cause;
+  }
+  films.set.free();
+  films = into;
+  const { model: given, run } = project;
+  best = given && { card: given.card, weights: async () => given.weights };
+  if (store !== undefined) await keepProject(store, run && { ...run, finished: true }).catch(() => {});
+  return {
+    films: films.set.length,
+    unreadable: films.unreadable,
+    network: films.network,
+    run: run && { settings: run.settings, epochs: run.epochs, step: run.step, resumable: false, model: best !== undefined },
+  };
+}
+
+/** What is known beside the films themselves. */
+function known({ set, notes }: Films): { others: string[]; notes: string[]; facts: string } {
+  const paths = new Set(set.paths);
+  return { others: set.seen.filter((path) => !paths.has(path)), notes, facts: set.facts };
+}
+
 async function train(training: TrainingRun, wanted: Settings, signal: AbortSignal, onReport: (report: Report) => unknown): Promise<boolean> {
   const epochs = (JSON.parse(training.history) as { epochs: EpochRecord[] }).epochs;
   let step = epochs.length * wanted.steps_per_epoch;
@@ -391,10 +474,10 @@ async function keepBest(training: TrainingRun, wanted: Settings): Promise<void> 
 
 /** Keeps the films, and a run with the model that it made, in place of what is kept. */
 async function keepProject(store: Store, run: Store['project']['run']): Promise<void> {
-  const { set, unreadable, manifest, network } = films;
+  const { set, unreadable, tables, network } = films;
   const { paths } = set;
   const file = await store.write('films', (sink) => paths.forEach((path) => sink(set.grey(path) ?? new Uint8Array())));
-  await store.replace({ films: { file, paths, unreadable, network, ...(manifest === undefined ? {} : { manifest }) } });
+  await store.replace({ films: { file, paths, unreadable, network, tables, ...known(films) } });
   if (run === undefined) return;
   if (best !== undefined) {
     const { card, weights } = best;

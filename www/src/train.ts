@@ -4,10 +4,23 @@ import * as Comlink from 'comlink';
 import { isFiles, modelFolder } from './address';
 import workerUrl from './train-worker?worker&url';
 import { Link, type CallOptions } from './link';
-import type { PathFile, Reading } from './train-films';
+import type { PathFile, Reading, Sorting } from './train-films';
 import type { Choice } from './train-start';
 import type { TrainEngine } from './train-worker';
-import type { Augment, DataReport, Kept, Measured, Network, NetworkOptions, Report, Settings, TrainerOpened, TrainingData } from './train-types';
+import type {
+  Augment,
+  DataReport,
+  Kept,
+  LabelColumns,
+  Measured,
+  Network,
+  NetworkOptions,
+  Report,
+  Settings,
+  TrainerOpened,
+  TrainingData,
+  Waiting,
+} from './train-types';
 import type { ClassRates, ModelFiles, RunOptions, Runtime } from './types';
 
 export type { PathFile, Reading } from './train-films';
@@ -17,6 +30,8 @@ export type * from './train-types';
 export interface TrainerOptions extends CallOptions, RunOptions, NetworkOptions {
   /** Classes in the order of the outputs; every class folder in alphabetical order where not given. */
   classes?: string[] | undefined;
+  /** The table that says the labels in place of folders, and its columns; taken by itself where there are no class folders. */
+  labels?: LabelColumns | undefined;
   /** Draws splits, initial weights, order, augmentation and dropout: a whole number, 0 where not given. */
   seed?: number | undefined;
   /** Other settings than the recipe's. */
@@ -34,6 +49,8 @@ export interface ReadOptions extends CallOptions {
   onProgress?: ((reading: Reading) => void) | undefined;
   /** Takes them in place of those read before, if they can be trained on; otherwise those stay. */
   replace?: boolean | undefined;
+  /** In place of the trainer's own. */
+  labels?: LabelColumns | undefined;
 }
 
 /** What training takes; whatever is among the settings replaces the trainer's own. */
@@ -58,11 +75,12 @@ export class Trainer {
   #opened!: TrainerOpened;
   #seed = 0;
   #classes: string[] | undefined;
+  #labels: LabelColumns | undefined;
   #settings: Partial<Settings> = {};
 
   /** Opens the worker; `createTrainer` calls it. */
-  async open({ classes, seed = 0, settings = {}, keep, signal, variant, threads, ...network }: TrainerOptions): Promise<void> {
-    [this.#seed, this.#classes, this.#settings] = [seed, classes, settings];
+  async open({ classes, labels, seed = 0, settings = {}, keep, signal, variant, threads, ...network }: TrainerOptions): Promise<void> {
+    [this.#seed, this.#classes, this.#labels, this.#settings] = [seed, classes, labels, settings];
     const choice = choiceOf(network);
     this.#opened = await this.#link.call(signal, (job) => this.#link.engine.open(job, choice, { variant, threads }, keep));
   }
@@ -108,15 +126,43 @@ export class Trainer {
     return this.#link.closed;
   }
 
+  /** How films are sorted. */
+  get #sorting(): Sorting {
+    return { seed: this.#seed, classes: this.#classes, labels: this.#labels };
+  }
+
   /**
    * Adds files, each with its path `train/<class>/…`, `test/<class>/…`, `val/<class>/…` or `<class>/…` in whichever folder;
-   * a `manifest.csv` among them gives groups (patients), which stay in one split. Gives all films read so far, shared out.
+   * zips are opened. A `manifest.csv` among them gives groups (patients), which stay in one split; a table gives the labels
+   * where no folders do. Gives all films read so far, shared out; no file takes the place of another of the same path.
    *
-   * @throws RoentgenError of kind `dataset`, which says what to do; the signal's reason when aborted
+   * @throws RoentgenError of kind `dataset` or `archive`, which says what to do; the signal's reason when aborted
    */
-  async read(files: PathFile[], { signal, replace = false, onProgress }: ReadOptions = {}): Promise<TrainingData> {
-    const how = { replace, seed: this.#seed, classes: this.#classes };
+  async read(files: PathFile[], { signal, replace = false, labels, onProgress }: ReadOptions = {}): Promise<TrainingData> {
+    this.#labels = labels ?? this.#labels;
+    const how = { replace, ...this.#sorting };
     return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell)));
+  }
+
+  /**
+   * Takes films as {@link read} with `replace` does, or a project as {@link importProject} does: whichever the files are.
+   *
+   * @throws RoentgenError of kind `dataset` or `archive`, which says what to do; the signal's reason when aborted
+   */
+  take(files: PathFile[], { signal, labels, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<{ kept: Kept } | { data: TrainingData }> {
+    this.#labels = labels ?? this.#labels;
+    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.take(job, files, this.#sorting, tell)));
+  }
+
+  /**
+   * Adds films of the class called `name`, whatever it is called. Where all films are not enough to train on yet, for there
+   * is one class only, they stay, and `waiting` says what is missing.
+   *
+   * @throws RoentgenError of kind `archive`, which says what to do; the signal's reason when aborted
+   */
+  addClass(name: string, files: File[], { signal, onProgress }: Omit<ReadOptions, 'replace' | 'labels'> = {}): Promise<TrainingData | Waiting> {
+    const by = files.map((file) => ({ path: `by hand/${name}/${file.webkitRelativePath || file.name}`, file }));
+    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.addClass(job, by, this.#sorting, tell)));
   }
 
   /** What `call` gives; its progress, which has a port of its own, ends with it: the last of it may come after the result. */
@@ -137,7 +183,8 @@ export class Trainer {
   /** Shares the films out again, by another seed, which stays, or into other classes. */
   async share({ signal, seed, classes }: CallOptions & { seed?: number; classes?: string[] } = {}): Promise<DataReport> {
     this.#seed = seed ?? this.#seed;
-    return this.#link.call(signal, (job) => this.#link.engine.share(job, this.#seed, classes ?? this.#classes));
+    const how = { ...this.#sorting, classes: classes ?? this.#classes };
+    return this.#link.call(signal, (job) => this.#link.engine.share(job, how));
   }
 
   /** Keeps the films under the name `keep`, in place of what was kept; the sentence says why that failed. */
@@ -151,7 +198,7 @@ export class Trainer {
   }
 
   /**
-   * Takes the project that {@link exportProject} made, given the files of its zip, in place of what is there.
+   * Takes the project that {@link exportProject} made, given its zip or the files of it, in place of what is there.
    *
    * @throws RoentgenError of kind `dataset` when it is damaged; what is there stays then
    */

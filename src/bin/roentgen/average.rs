@@ -99,7 +99,7 @@ fn for_each_film(
     let bar = ui::progress(films.len(), what);
     let read = |film: &&Sample| {
         let limits = Limits::default();
-        resize.apply(&decode(&data::read_film(&film.path, &limits)?, &limits)?).map(standardised)
+        resize.apply(&decode(&film.read(&limits)?, &limits)?).map(standardised)
     };
     for (first, chunk) in films.chunks(64).enumerate().map(|(i, chunk)| (64 * i, chunk)) {
         let read: Vec<Result<Vec<f32>>> = chunk.par_iter().map(read).collect();

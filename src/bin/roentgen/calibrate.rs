@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use roentgen::classifier::{Classifier, probabilities};
-use roentgen::data::open_flat;
+use roentgen::data::{is_test_folder, open_part};
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::Calibration;
 use roentgen::formats::folder::{read_model_folder, write_card};
@@ -64,10 +64,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut card = card;
     let classifier = Classifier::new(card.clone(), &safetensors)?;
     drop(safetensors);
-    let folder = films::part(&args.data, "val", &card.classes);
-    refuse_test_films(&folder, &card.classes)?;
-    let (samples, _) = open_flat(&folder, &card.classes, &args.only)?;
-    let Outputs { films, values: logits, unreadable } =
+    refuse_test_films(&args.data, &card.classes)?;
+    let labelled = open_part(&args.data, Some("val"), &card.classes, &args.only)?;
+    films::name_left_out(&labelled);
+    let samples = labelled.samples;
+    let Outputs { films, values: logits, unreadable, .. } =
         films::judged(&classifier, &samples, |images| classifier.logits(images))?;
     films::name_unreadable(&unreadable);
 
@@ -88,8 +89,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// A folder called `test`, or one that parts its films and has no validation films, is no place to choose anything.
 fn refuse_test_films(folder: &Path, classes: &[String]) -> Result<()> {
-    let name = folder.canonicalize().ok().and_then(|full| full.file_name().map(|name| name.to_owned()));
-    if name.is_some_and(|name| name == "test") && !classes.iter().any(|class| class == "test") {
+    let full = folder.canonicalize().ok();
+    let name = full.and_then(|full| Some(full.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
+    if is_test_folder(&name) && !classes.contains(&name) {
         let reason = format!("{} holds test films; give the validation films", folder.display());
         return Err(Error::Config { field: "data", reason });
     }

@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
-use roentgen::data::{self, Batch, Dataset, FolderOptions, Folders, Sample, Survey, Unreadable};
+use roentgen::data::{self, Batch, Dataset, FolderOptions, Folders, LeftOut, Sample, Summary, Survey, Unreadable};
 use roentgen::error::{Error, Result};
 use roentgen::models::Architecture;
 use serde_json::{Value, json};
 
+use crate::films::{self, printable};
+use crate::labels::Labels;
 use crate::ui;
 
 /// What `roentgen dataset` takes.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with train/<class>/*, test/<class>/* and val/<class>/*, or <class>/* alone
+    /// Folder or zip with train/<class>/*, test/<class>/* and val/<class>/*, or <class>/* alone, or images with a table of
+    /// labels
     dir: PathBuf,
+    #[command(flatten)]
+    labels: Labels,
     /// Count only films whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
@@ -34,7 +39,8 @@ pub struct Args {
     /// Films in the batch that is shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch_size: u16,
-    /// Print JSON: {classes, splits, sizes, unreadable, duplicates, left_out, notes, batch}
+    /// Print JSON: {classes, splits, sizes, unreadable, duplicates, left_out, files_left_out, notes, decided, by_class, groups,
+    /// warnings, batch}
     #[arg(long)]
     json: bool,
 }
@@ -43,8 +49,13 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let architecture = Architecture::from_name(&args.arch)?;
     // The folder as it is: nothing is held back for validation here.
-    let options =
-        FolderOptions { classes: args.classes, only: args.only, val_fraction: 0.0, ..FolderOptions::default() };
+    let options = FolderOptions {
+        classes: args.classes,
+        only: args.only,
+        labels: args.labels.columns(),
+        val_fraction: 0.0,
+        ..FolderOptions::default()
+    };
     let mut folders = data::open(&args.dir, &options)?;
     let mut films = Films::gather(&mut folders);
     let bar = ui::progress(films.samples.len(), "Reading films");
@@ -119,6 +130,13 @@ impl Films {
         }
     }
 
+    /// What the readable films are like as files.
+    fn summary(&self, classes: &[String]) -> Summary {
+        let facts = self.survey.readable.iter().map(|&i| self.samples[i].class).zip(&self.survey.facts);
+        let groups = (0..self.samples.len()).filter_map(|i| Some((self.split(i), self.samples[i].group.as_deref()?)));
+        data::summary(classes, facts, groups)
+    }
+
     fn describe(&self, dir: &Path, folders: &Folders, batch: &Option<Batch>) -> String {
         let classes = &folders.classes;
         let title = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
@@ -149,6 +167,15 @@ impl Films {
                 line(format!("sizes: {low_w} to {high_w} px wide, {low_h} to {high_h} px high"));
             }
         }
+        let summary = self.summary(classes);
+        if !self.survey.readable.is_empty() {
+            films::by_class(&summary.by_class).lines().for_each(|row| line(row.to_owned()));
+        }
+        summary.warnings.iter().for_each(|warning| line(format!("warning: {warning}")));
+        if let Some(groups) = &summary.groups {
+            let [groups, images] = [groups.groups, groups.images].map(ui::thousands);
+            line(format!("patients: {groups}, of {images} images"));
+        }
         if let Some(words) = imbalance(classes, &counts[0]) {
             line(words);
         }
@@ -170,7 +197,13 @@ impl Films {
                     .into(),
             );
         }
+        folders.decided.iter().for_each(|what| line(format!("decided: {what}")));
         folders.notes.iter().for_each(|note| line(format!("note: {note}")));
+        for LeftOut { words, count, files, .. } in &folders.files_left_out {
+            let named: Vec<&str> = files.iter().take(NAMED).map(String::as_str).collect();
+            let more = if *count > named.len() { ", …" } else { "" };
+            line(format!("left out, {words}: {}, namely {}{more}", ui::thousands(*count), named.join(", ")));
+        }
         if !folders.left_out.is_empty() {
             line(format!("left out: {}", folders.left_out.join(", ")));
         }
@@ -212,6 +245,7 @@ impl Films {
             json!({ "file": file, "kind": error.kind(), "message": error.to_string() })
         });
         let [smallest, largest] = self.survey.sizes;
+        let Summary { by_class, groups, warnings } = self.summary(classes);
         json!({
             "classes": classes,
             "splits": Value::Object(splits.collect()),
@@ -219,7 +253,12 @@ impl Films {
             "unreadable": unreadable.collect::<Vec<_>>(),
             "duplicates": duplicates.collect::<Vec<_>>(),
             "left_out": folders.left_out,
+            "files_left_out": folders.files_left_out,
             "notes": folders.notes,
+            "decided": folders.decided,
+            "by_class": by_class,
+            "groups": groups,
+            "warnings": warnings,
             "batch": batch.as_ref().map(|batch| json!({
                 "images": [batch.n, batch.channels, batch.height, batch.width],
                 "range": range(batch),
@@ -229,10 +268,8 @@ impl Films {
     }
 }
 
-/// A file or folder may be called anything: line breaks, or commands to the terminal.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
+/// Files left out for one reason that are named; JSON has more.
+const NAMED: usize = 3;
 
 /// Smallest and largest value of the images.
 fn range(batch: &Batch) -> [f32; 2] {

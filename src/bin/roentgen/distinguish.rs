@@ -125,7 +125,7 @@ struct Read {
 }
 
 fn read(classifier: &Classifier, samples: &[Sample], network: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Read> {
-    let Outputs { films, values, unreadable } = films::judged(classifier, samples, network)?;
+    let Outputs { films, values, unreadable, .. } = films::judged(classifier, samples, network)?;
     films::name_unreadable(&unreadable);
     Ok(Read { n: films.len(), values })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, open_flat};
+use roentgen::data::{self, LeftOut, Sample, Summary, open_labelled};
 use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
 use roentgen::labels::ByName;
@@ -14,6 +14,7 @@ use roentgen::nn::Precision;
 use serde::Serialize;
 
 use crate::films::{self, Outputs, UnreadableFilm};
+use crate::labels::Labels;
 use crate::refusal::{self, Counts};
 use crate::ui;
 
@@ -23,9 +24,11 @@ pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder of class folders; where it holds a `test` folder, that one is measured
+    /// Folder or zip of class folders; where it holds a `test` folder, that one is measured
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    labels: Labels,
     /// Measure only films whose `class/file` matches; may be given more than once
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
@@ -56,6 +59,15 @@ struct Report {
     refused: Option<BTreeMap<String, Counts>>,
     /// Folders that are no class of the model.
     left_out: Vec<String>,
+    /// Zips that break off, and their like.
+    notes: Vec<String>,
+    /// What was decided about the folder that could have been decided otherwise.
+    decided: Vec<String>,
+    /// Files that are left out, and why.
+    files_left_out: Vec<LeftOut>,
+    /// What the films of each class are like as files.
+    #[serde(flatten)]
+    summary: Summary,
     unreadable: Vec<UnreadableFilm>,
 }
 
@@ -68,9 +80,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(safetensors);
     let card = classifier.card();
 
-    let folder = films::part(&args.data, "test", &card.classes);
-    let (samples, left_out) = open_flat(&folder, &card.classes, &args.only)?;
-    let Measured { evaluation, unreadable, scores } = measure(&classifier, &samples)?;
+    let labelled = open_labelled(&args.data, Some("test"), &card.classes, &args.only, &args.labels.columns())?;
+    films::name_left_out(&labelled);
+    let samples = labelled.samples;
+    let Measured { evaluation, summary, unreadable, scores } = measure(&classifier, &samples)?;
     let same = |floats: Measured| {
         let classes = |scores: &[f32]| scores.chunks_exact(card.classes.len()).map(argmax).collect::<Vec<_>>();
         let (here, there) = (classes(&scores), classes(&floats.scores));
@@ -81,11 +94,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let report = Report {
         model: card.id.clone(),
         version: card.version.clone(),
-        data: folder.display().to_string(),
+        data: labelled.folder.display().to_string(),
         evaluation,
         same_class_as_floats,
         refused,
-        left_out,
+        left_out: labelled.left_out,
+        notes: labelled.notes,
+        decided: labelled.decided,
+        files_left_out: labelled.files_left_out,
+        summary,
         unreadable,
     };
     films::name_unreadable(&report.unreadable);
@@ -98,8 +115,8 @@ fn refused(classifier: &Classifier, samples: &[Sample]) -> Result<BTreeMap<Strin
     refusal::needed(classifier.card())?;
     let classes = classifier.card().classes.iter().enumerate();
     let counted = classes.map(|(index, class)| {
-        let paths = samples.iter().filter(|sample| sample.class == index).map(|sample| sample.path.as_path());
-        (class.clone(), refusal::count(classifier, &paths.collect::<Vec<_>>()))
+        let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.class == index).collect();
+        (class.clone(), refusal::count(classifier, &samples, |sample, limits| sample.read(limits)))
     });
     Ok(counted.collect())
 }
@@ -108,7 +125,9 @@ fn refused(classifier: &Classifier, samples: &[Sample]) -> Result<BTreeMap<Strin
 pub struct Measured {
     /// The model judged on the films that could be read.
     pub evaluation: Evaluation,
-    /// Those that could not.
+    /// What the films of each class are like as files.
+    pub summary: Summary,
+    /// Those that could not be read.
     pub unreadable: Vec<UnreadableFilm>,
     /// `[films, classes]`
     pub scores: Vec<f32>,
@@ -119,14 +138,16 @@ pub struct Measured {
 /// # Errors
 /// Those of [`films::judged`].
 pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> {
-    let Outputs { films, values: scores, unreadable } =
+    let Outputs { films, values: scores, facts, unreadable } =
         films::judged(classifier, samples, |images| classifier.scores(images))?;
     let labels = films::labels(&films);
     let (groups, classes) = (films::groups(&films), &classifier.card().classes);
     let mut evaluation = classifier.evaluate(&scores, &labels, groups.as_deref());
     evaluation.by_source = films::sources(&films)
         .map(|sources| accuracy_by_source(&scores, &labels, classes, &sources, groups.as_deref()));
-    Ok(Measured { evaluation, unreadable, scores })
+    let groups = films.iter().filter_map(|film| Some(("test", film.group.as_deref()?)));
+    let summary = data::summary(classes, labels.iter().copied().zip(&facts), groups);
+    Ok(Measured { evaluation, summary, unreadable, scores })
 }
 
 fn describe(report: &Report) -> String {
@@ -218,6 +239,10 @@ fn describe(report: &Report) -> String {
     }
     if let Some(refused) = &report.refused {
         text += &format!("\n\n{}", refusal::table(refused.iter().map(|(class, counts)| (class.as_str(), counts))));
+    }
+    text += &format!("\n\n{}", films::by_class(&report.summary.by_class));
+    for warning in &report.summary.warnings {
+        text += &format!("\nwarning: {warning}");
     }
     if !report.left_out.is_empty() {
         text += &format!("\n\nleft out, no class of the model: {}", report.left_out.join(", "));

@@ -1,16 +1,16 @@
 //! What the subcommands that measure a model share: films in, one row of the network's numbers a film out.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use image::{GrayImage, ImageFormat};
 use rayon::prelude::*;
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, read_film};
+use roentgen::data::{ClassFacts, Facts, Labelled, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::image::{Limits, Radiograph, decode};
 use serde::Serialize;
 
-use crate::ui;
+use crate::{model_folder, ui};
 
 /// Films in one pass through the network: enough to keep every core busy, 6 MB of input at 128 × 128 × 3.
 const BATCH: usize = 32;
@@ -21,6 +21,8 @@ pub struct Outputs<'a, T = f32> {
     pub films: Vec<&'a Sample>,
     /// A row for each of them.
     pub values: Vec<T>,
+    /// What the file of each of them is like.
+    pub facts: Vec<Facts>,
     /// Those that could not be read.
     pub unreadable: Vec<UnreadableFilm>,
 }
@@ -61,16 +63,22 @@ pub fn each<'a, I: Send, O>(
     network: impl Fn(Vec<I>) -> Result<Vec<O>>,
 ) -> Result<Outputs<'a, O>> {
     let limits = Limits::default();
-    let input = |sample: &'a Sample| input(sample, decode(&read_film(&sample.path, &limits)?, &limits)?);
+    let input = |sample: &'a Sample| {
+        let bytes = sample.read(&limits)?;
+        let film = decode(&bytes, &limits)?;
+        let facts = Facts::of(&bytes, &film);
+        Ok((input(sample, film)?, facts))
+    };
     let bar = ui::progress(samples.len(), what);
-    let (mut values, mut films, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut values, mut films, mut all_facts, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for batch in samples.chunks(BATCH) {
-        let inputs: Vec<Result<I>> = batch.par_iter().map(input).collect();
+        let inputs: Vec<Result<(I, Facts)>> = batch.par_iter().map(input).collect();
         let mut readable = Vec::new();
         for (sample, input) in batch.iter().zip(inputs) {
             match input {
-                Ok(input) => {
+                Ok((input, facts)) => {
                     readable.push(input);
+                    all_facts.push(facts);
                     films.push(sample);
                 }
                 Err(error) => unreadable.push(UnreadableFilm {
@@ -90,7 +98,7 @@ pub fn each<'a, I: Send, O>(
         let example = unreadable.first().map_or("there is none", |film| &film.message);
         return Err(Error::Dataset { reason: format!("none of {} films can be read: {example}", samples.len()) });
     }
-    Ok(Outputs { films, values, unreadable })
+    Ok(Outputs { films, values, facts: all_facts, unreadable })
 }
 
 /// The outputs that `network` has for films on the path that a single film takes.
@@ -105,10 +113,34 @@ pub fn judged<'a>(
     outputs(samples, "films", |film| classifier.card().preprocess.apply(&film), network)
 }
 
-/// `dir/part` where it is there and no class is called so; `dir` itself otherwise.
-pub fn part(dir: &Path, part: &str, classes: &[String]) -> PathBuf {
-    let inside = dir.join(part);
-    if inside.is_dir() && !classes.iter().any(|class| class == part) { inside } else { dir.to_owned() }
+/// What the films of each class are like as files, as a table.
+pub fn by_class(classes: &[ClassFacts]) -> String {
+    fn counted<T: ToString>(counts: &BTreeMap<T, usize>) -> String {
+        let one = |(value, count): (&T, &usize)| format!("{} {}", ui::thousands(*count), value.to_string());
+        if let [(value, _)] = counts.iter().collect::<Vec<_>>()[..] {
+            return value.to_string();
+        }
+        counts.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+    let titles = ["class", "format", "bits", "px, median", "smallest", "largest", "values"];
+    let mut rows = vec![titles.map(String::from).to_vec()];
+    for ClassFacts { class, formats, bits, sizes, values: [low, high], .. } in classes {
+        let [smallest, median, largest] = sizes.map(|[height, width]| format!("{width}×{height}"));
+        let values = format!("{low:.2}–{high:.2}");
+        rows.push(vec![printable(class), counted(formats), counted(bits), median, smallest, largest, values]);
+    }
+    ui::table(&rows)
+}
+
+/// A file or folder may be called anything: line breaks, or commands to the terminal.
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// Says on standard error what was decided about a data set, and what of it is left out.
+pub fn name_left_out(Labelled { notes, decided, files_left_out, unreadable, .. }: &Labelled) {
+    model_folder::name_left_out(notes, decided, files_left_out);
+    model_folder::name_unreadable(unreadable);
 }
 
 /// Names films that are left out, and why, on standard error.

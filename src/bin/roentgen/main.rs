@@ -14,6 +14,7 @@ mod distinguish;
 mod evaluate;
 mod export;
 mod films;
+mod labels;
 mod lungs;
 mod model_folder;
 mod plot;
@@ -40,7 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Count the films of a folder by class and split, and name broken and repeated files
+    /// Say what is in a folder or zip of images: classes and splits, what is left out and why, what differs by class
     Dataset(dataset::Args),
     /// Train a network on folders of labelled films
     Train(train::Args),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use roentgen::data::{Dataset, Sample, Unreadable};
+use roentgen::data::{Dataset, LeftOut, Sample, Unreadable};
 use roentgen::error::Result;
 use roentgen::preprocess::Preprocess;
 
@@ -24,6 +24,16 @@ pub fn load_films(
     let (films, unreadable) = loaded?;
     name_unreadable(&unreadable);
     Ok(films)
+}
+
+/// Says on standard error what was decided about a data set, and which of its files are left out, and why.
+pub fn name_left_out(notes: &[String], decided: &[String], left_out: &[LeftOut]) {
+    notes.iter().for_each(|note| ui::complain(note));
+    decided.iter().for_each(|what| ui::complain(what));
+    for LeftOut { words, count, files, .. } in left_out {
+        let example = files.first().map_or(String::new(), |file| format!(", such as {file}"));
+        ui::complain(&format!("left out, {words}: {}{example}", ui::thousands(*count)));
+    }
 }
 
 /// Names files that are left out, and why, on standard error.

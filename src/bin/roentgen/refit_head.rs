@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     data::assign_hospitals(&hospitals, &mut samples)?;
 
     let classifier = Classifier::new(card.clone().unmeasured(), &safetensors)?;
-    let Outputs { films, values, unreadable } =
+    let Outputs { films, values, unreadable, .. } =
         films::judged(&classifier, &samples, |images| classifier.features(images))?;
     films::name_unreadable(&unreadable);
     let columns = values.len() / films.len();

@@ -122,9 +122,9 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
         examples.features.extend(traces);
         Ok(())
     };
-    let bar = ui::progress(train.len(), "films");
+    let (bar, most) = (ui::progress(train.len(), "films"), Limits::default());
     for (batch, samples) in train.chunks(BATCH).enumerate() {
-        let films: Vec<Radiograph> = samples.par_iter().filter_map(|sample| read(&sample.path)).collect();
+        let films: Vec<Radiograph> = samples.par_iter().filter_map(|sample| film(sample.read(&most))).collect();
         let changed = films.par_iter().enumerate().map(|(i, film)| {
             let number = batch * BATCH + i;
             let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(number as u64));
@@ -158,7 +158,7 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
     let bar = ui::progress(paths(Kind::Other) + paths(Kind::Lateral), "other pictures");
     for (kind, paths) in &collected {
         for paths in paths.chunks(BATCH) {
-            let films: Vec<Radiograph> = paths.par_iter().filter_map(|path| read(path)).collect();
+            let films: Vec<Radiograph> = paths.par_iter().filter_map(|path| film(read_film(path, &most))).collect();
             // There are few of these, and patients face either way.
             let mirrored = films.iter().filter(|_| *kind == Kind::Lateral).map(made::mirrored);
             let mirrored = mirrored.collect::<Result<Vec<_>>>()?;
@@ -170,7 +170,8 @@ fn fit_gate(args: FitArgs) -> Result<ExitCode> {
     let mut validation = Vec::new();
     let bar = ui::progress(val.len(), "validation films");
     for samples in val.chunks(BATCH) {
-        let films: Vec<_> = samples.par_iter().filter_map(|sample| Some((Kind::Film, read(&sample.path)?))).collect();
+        let films: Vec<_> =
+            samples.par_iter().filter_map(|sample| Some((Kind::Film, film(sample.read(&most))?))).collect();
         validation.extend(traces(&classifier, &films)?.1);
         bar.inc(samples.len() as u64);
     }
@@ -240,9 +241,8 @@ fn traces(classifier: &Classifier, pictures: &[(Kind, Radiograph)]) -> Result<(V
 }
 
 /// The picture in a file, if there is one: folders of pictures hold notes and films of rare kinds too.
-fn read(path: &Path) -> Option<Radiograph> {
-    let limits = Limits::default();
-    read_film(path, &limits).and_then(|bytes| decode(&bytes, &limits)).ok()
+fn film(bytes: Result<Vec<u8>>) -> Option<Radiograph> {
+    bytes.and_then(|bytes| decode(&bytes, &Limits::default())).ok()
 }
 
 /// At most `count` samples, evenly over all.
@@ -293,13 +293,17 @@ pub fn needed(card: &ModelCard) -> Result<()> {
 }
 
 /// Judges the files and counts.
-pub fn count(classifier: &Classifier, paths: &[&Path]) -> Counts {
+pub fn count<T: Sync>(
+    classifier: &Classifier,
+    files: &[T],
+    read: impl Fn(&T, &Limits) -> Result<Vec<u8>> + Sync,
+) -> Counts {
     let limits = Limits::default();
-    let bar = ui::progress(paths.len(), "pictures");
-    let reasons: Vec<Result<Option<Reason>>> = paths
+    let bar = ui::progress(files.len(), "pictures");
+    let reasons: Vec<Result<Option<Reason>>> = files
         .par_iter()
-        .map(|path| {
-            let outcome = read_film(path, &limits).and_then(|bytes| classifier.classify_bytes(&bytes));
+        .map(|file| {
+            let outcome = read(file, &limits).and_then(|bytes| classifier.classify_bytes(&bytes));
             bar.inc(1);
             Ok(outcome?.refused.map(|refusal| refusal.reason))
         })
@@ -333,7 +337,7 @@ fn measure(args: MeasureArgs) -> Result<ExitCode> {
     }
     let counted: BTreeMap<String, Counts> = folders
         .into_iter()
-        .map(|(folder, paths)| (folder, count(&classifier, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())))
+        .map(|(folder, paths)| (folder, count(&classifier, &paths, |path, limits| read_film(path, limits))))
         .collect();
     if let Some(name) = args.note {
         let mut card = classifier.card().clone();

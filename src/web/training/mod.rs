@@ -7,11 +7,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+mod archive;
 mod evaluation;
 
 use super::classifier::Film;
 use super::thrown;
-use crate::data::{Batch, Collection, Dataset, Loader, Shared, Shares};
+use crate::data::{Batch, Collection, Dataset, Facts, LabelColumns, Loader, Shared, Shares};
 use crate::error::{Error, Result};
 use crate::formats::{ModelCard, read_weights_from};
 use crate::image::{Limits, decode};
@@ -28,6 +29,11 @@ fn config_of(json: &str) -> Result<TrainConfig, JsValue> {
     let config: TrainConfig = serde_json::from_str(json).map_err(JsError::from)?;
     config.validate().map_err(thrown)?;
     Ok(config)
+}
+
+fn shares(seed: u32, classes: Option<Vec<String>>, labels: &str) -> Result<Shares, JsValue> {
+    let labels: LabelColumns = serde_json::from_str(labels).map_err(JsError::from)?;
+    Ok(Shares { classes, labels, seed: seed.into(), ..Shares::default() })
 }
 
 /// What became of one file.
@@ -61,25 +67,77 @@ impl TrainingSet {
         self.shared = None;
         let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
         let films = &self.films;
-        let read = |bytes: &[u8]| films.prepare(&decode(bytes, &Limits::default())?);
-        let greys: Vec<(String, Result<Vec<u8>>)> =
+        let read = |bytes: &[u8]| {
+            let film = decode(bytes, &Limits::default())?;
+            Ok((films.prepare(&film)?, Facts::of(bytes, &film)))
+        };
+        let greys: Vec<(String, Result<(Vec<u8>, Facts)>)> =
             files.into_par_iter().map(|(path, bytes)| (path, read(&bytes))).collect();
         let failed: Vec<Failed> = greys.into_iter().filter_map(|(path, grey)| self.insert(path, grey)).collect();
         json(&failed)
     }
 
-    /// Takes a film that is decoded already, as one from the other module is; the JSON is that of [`Self::add`].
+    /// Takes a film that is decoded already, as one from the other module is, and the bytes that it is from; the JSON is that
+    /// of [`Self::add`].
     #[wasm_bindgen(js_name = addFilm)]
-    pub fn add_film(&mut self, path: String, film: &Film) -> Result<String, JsValue> {
+    pub fn add_film(&mut self, path: String, film: &Film, bytes: &[u8]) -> Result<String, JsValue> {
         self.shared = None;
-        let grey = self.films.prepare(&film.0);
+        let grey = self.films.prepare(&film.0).map(|grey| (grey, Facts::of(bytes, &film.0)));
         json(&Vec::from_iter(self.insert(path, grey)))
     }
 
-    /// Notes that the file at `path` is no film.
+    /// Notes that the file at `path` is no film, and why.
     #[wasm_bindgen(js_name = addUnreadable)]
-    pub fn add_unreadable(&mut self, path: &str) {
-        self.films.insert_unreadable(path);
+    pub fn add_unreadable(&mut self, path: &str, why: &str) {
+        self.films.insert_unreadable(path, why);
+    }
+
+    /// Notes which files there are, films or not; what they are called here comes back, as none takes another's place.
+    pub fn see(&mut self, paths: Vec<String>) -> Vec<String> {
+        self.shared = None;
+        self.films.see(&paths)
+    }
+
+    /// Notes something about the files as a whole, as a sentence.
+    pub fn note(&mut self, sentence: String) {
+        self.films.note(sentence);
+    }
+
+    /// Paths of the tables among the files, to be given to [`Self::add_table`] before [`Self::wanted`].
+    #[wasm_bindgen(getter)]
+    pub fn tables(&self) -> Vec<String> {
+        self.films.tables().map(str::to_owned).collect()
+    }
+
+    /// Takes the table at `path`.
+    #[wasm_bindgen(js_name = addTable)]
+    pub fn add_table(&mut self, path: &str, bytes: &[u8]) {
+        self.shared = None;
+        self.films.add_table(path, bytes);
+    }
+
+    /// Paths of the files that are films by all that their names say; throws `dataset` when nothing says the classes.
+    pub fn wanted(&self, classes: Option<Vec<String>>, labels: &str) -> Result<Vec<String>, JsValue> {
+        self.films.images(&shares(0, classes, labels)?).map_err(thrown)
+    }
+
+    /// Paths of all files that there were, films or not.
+    #[wasm_bindgen(getter)]
+    pub fn seen(&self) -> Vec<String> {
+        self.films.seen().map(str::to_owned).collect()
+    }
+
+    /// What is known of the films as files, as JSON for [`Self::restore_facts`].
+    #[wasm_bindgen(getter)]
+    pub fn facts(&self) -> Result<String, JsValue> {
+        json(&self.films.facts())
+    }
+
+    /// Takes what [`Self::facts`] gave.
+    #[wasm_bindgen(js_name = restoreFacts)]
+    pub fn restore_facts(&mut self, facts: &str) -> Result<(), JsValue> {
+        self.films.restore_facts(serde_json::from_str(facts).map_err(JsError::from)?);
+        Ok(())
     }
 
     /// Takes a film as [`Self::grey`] gave it.
@@ -93,13 +151,6 @@ impl TrainingSet {
     pub fn restore_film(&mut self, path: &str, film: &Film) -> Result<(), JsValue> {
         let grey = film.0.luma().iter().map(|value| (value * 255.0).round() as u8).collect();
         self.restore(path, grey)
-    }
-
-    /// Takes a `manifest.csv`.
-    #[wasm_bindgen(js_name = setManifest)]
-    pub fn set_manifest(&mut self, path: &str, bytes: &[u8]) -> Result<(), JsValue> {
-        self.shared = None;
-        self.films.set_manifest(path, bytes).map_err(thrown)
     }
 
     /// Number of films.
@@ -120,8 +171,10 @@ impl TrainingSet {
     }
 
     /// Sorts the films into classes and splits, by `seed` where they have to be drawn: a `data::Report` as JSON.
-    pub fn share(&mut self, seed: u32, classes: Option<Vec<String>>) -> Result<String, JsValue> {
-        let shares = Shares { classes, seed: seed.into(), ..Shares::default() };
+    ///
+    /// `labels` is the JSON of a `data::LabelColumns`: which table says the classes.
+    pub fn share(&mut self, seed: u32, classes: Option<Vec<String>>, labels: &str) -> Result<String, JsValue> {
+        let shares = shares(seed, classes, labels)?;
         let shared = self.films.share(&shares).map_err(thrown)?;
         json(&self.shared.insert(shared).report)
     }
@@ -141,9 +194,9 @@ impl TrainingSet {
 
 impl TrainingSet {
     /// Takes what became of a file; what is wrong with it, where something is.
-    fn insert(&mut self, path: String, grey: Result<Vec<u8>>) -> Option<Failed> {
-        let error = grey.and_then(|grey| self.films.insert(&path, grey)).err()?;
-        self.films.insert_unreadable(&path);
+    fn insert(&mut self, path: String, film: Result<(Vec<u8>, Facts)>) -> Option<Failed> {
+        let error = film.and_then(|(grey, facts)| self.films.insert_with(&path, grey, Some(facts))).err()?;
+        self.films.insert_unreadable(&path, &error.to_string());
         Some(Failed { path, kind: error.kind(), message: error.to_string() })
     }
 

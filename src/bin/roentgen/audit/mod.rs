@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use roentgen::audit::{Known, RULE, Rows, View, heat_inside, measure, probes, works_without_lungs};
 use roentgen::classifier::Classifier;
-use roentgen::data::{Sample, open_flat};
+use roentgen::data::{Sample, open_part};
 use roentgen::error::Result;
 use roentgen::formats::about::{Audit, Probe, ViewResult};
 use roentgen::formats::folder::{read_model_folder, write_card};
@@ -59,13 +59,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(dir) => lungs::average(dir, args.save_lungs.as_deref())?,
         None => lungs::built_in(),
     };
-    let folder = films::part(&args.data, "test", &card.classes);
-    let (samples, _) = open_flat(&folder, &card.classes, &args.only)?;
+    let labelled = open_part(&args.data, Some("test"), &card.classes, &args.only)?;
+    films::name_left_out(&labelled);
+    let (folder, samples) = (labelled.folder, labelled.samples);
     let drawn = match &args.lungs {
         Some(dir) => lungs::drawn_on(dir, &folder, &samples, &card.preprocess)?,
         None => HashMap::new(),
     };
-    let Outputs { films, values: seen, unreadable } = look::all(&classifier, &samples, &mask, &drawn)?;
+    let Outputs { films, values: seen, unreadable, .. } = look::all(&classifier, &samples, &mask, &drawn)?;
     films::name_unreadable(&unreadable);
     let facts = Facts::of(&films);
     let known = facts.known(&card.classes);
@@ -135,12 +136,12 @@ impl Read {
 /// Fitted on the validation films, which the network has not seen either, and measured on `test`.
 fn probe(classifier: &Classifier, args: &Args, test: Read) -> Result<Vec<Probe>> {
     let classes = &classifier.card().classes;
-    let folder = films::part(&args.data, "val", classes);
-    if folder == args.data {
+    let labelled = open_part(&args.data, Some("val"), classes, &args.only);
+    let Some(labelled) = labelled.ok().filter(|labelled| labelled.is_split) else {
         ui::complain("note: no probe for the source: there is no `val` folder to fit it on");
         return Ok(Vec::new());
-    }
-    let (samples, _) = open_flat(&folder, classes, &args.only)?;
+    };
+    let samples = labelled.samples;
     let Outputs { films, values, .. } = look::features(classifier, &samples)?;
     probes(Read::of(&films, &values).rows(classes), test.rows(classes))
 }

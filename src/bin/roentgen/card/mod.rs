@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use roentgen::data::open_flat;
+use roentgen::data::open_part;
 use roentgen::error::{Error, Result};
 use roentgen::formats::about::{Ablation, Count, DataDescription};
 use roentgen::formats::folder::{CARD_FILE, write_file_atomically};
@@ -157,13 +157,11 @@ fn describe(card: &mut ModelCard, path: &Path) -> Result<()> {
 fn count(dir: &Path, classes: &[String]) -> Result<Vec<Count>> {
     let mut counts = Vec::new();
     for split in ["train", "val", "test"] {
-        let folder = dir.join(split);
-        if !folder.is_dir() {
+        let Some(known) = open_part(dir, Some(split), classes, &[]).ok().filter(|labelled| labelled.is_split) else {
             continue;
-        }
-        let (_, others) = open_flat(&folder, classes, &[])?;
-        let all = [classes, &others].concat();
-        let (samples, _) = open_flat(&folder, &all, &[])?;
+        };
+        let all = [classes, &known.left_out].concat();
+        let samples = open_part(dir, Some(split), &all, &[])?.samples;
         let mut by_kind = BTreeMap::new();
         for sample in &samples {
             let source = sample.source.clone().unwrap_or_else(|| "unknown".into());

@@ -10,6 +10,8 @@ use roentgen::models::Architecture;
 use roentgen::preprocess::{Augment, Contrast, Preprocess};
 use roentgen::train::{Freeze, Norms, OptimizerConfig, Schedule, TrainConfig, WithinSources};
 
+use crate::labels::Labels;
+
 /// Trains a network on folders of X-rays and writes a model folder.
 ///
 /// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4; with
@@ -21,9 +23,11 @@ pub struct Args {
     /// Network to train: scratch-cnn, or that of the model folder in --init, where not given
     #[arg(long)]
     arch: Option<String>,
-    /// Folder with train/<class>/* (and val/, test/), or <class>/* alone
+    /// Folder or zip with train/<class>/* (and val/, test/), or <class>/* alone, or images with a table of labels
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub labels: Labels,
     /// Where the model folder is written
     #[arg(long, value_name = "MODEL_DIR")]
     pub out: PathBuf,

@@ -14,7 +14,7 @@ use roentgen::models::{Architecture, read_initial};
 use roentgen::nn::Weights;
 use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
 
-use super::{model_folder, plot, ui};
+use super::{films, model_folder, plot, ui};
 
 pub use args::Args;
 
@@ -30,14 +30,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         classes: args.classes.clone(),
         either: args.either()?,
         only: args.only.clone(),
+        labels: args.labels.columns(),
         seed: args.seed,
         ..FolderOptions::default()
     };
     let mut folders = data::open(&args.data, &options)?;
     data::assign_hospitals(&args.hospitals()?, folders.train.iter_mut().chain(&mut folders.val))?;
-    for note in &folders.notes {
-        eprintln!("{note}");
-    }
+    model_folder::name_left_out(&folders.notes, &folders.decided, &folders.files_left_out);
     for folder in &folders.left_out {
         eprintln!("left out: {folder}");
     }
@@ -75,6 +74,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => train,
     };
     report_counts(&train, &validation, &config.either);
+    let splits = [("train", &folders.train), ("val", &folders.val), ("test", &folders.test)];
+    let groups =
+        splits.iter().flat_map(|(split, films)| films.iter().filter_map(|film| Some((*split, film.group.as_deref()?))));
+    let summary = data::summary(&config.classes, train.facts().chain(validation.facts()), groups);
+    eprintln!("{}", films::by_class(&summary.by_class));
+    summary.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
 
     let loader = Run::loader(&config, &train)?;
     // A second handler cannot be set; the first one then still stops the run.

@@ -1,0 +1,25 @@
+//! The options that say which table holds the labels, in place of folders.
+
+use roentgen::data::LabelColumns;
+
+/// Options of the subcommands that read a data set.
+#[derive(clap::Args)]
+pub struct Labels {
+    /// Table (CSV) that says the class of each image, in place of folders; taken by itself where there are no class folders
+    #[arg(long = "labels", value_name = "FILE")]
+    table: Option<String>,
+    /// Its column that names the files; guessed where not given
+    #[arg(long, value_name = "TITLE")]
+    file_column: Option<String>,
+    /// Its column that names the class, or columns with a 1 for it, as `A,B`; guessed where not given
+    #[arg(long, value_name = "TITLE")]
+    label_column: Option<String>,
+}
+
+impl Labels {
+    /// As the library takes them.
+    pub fn columns(&self) -> LabelColumns {
+        let Self { table, file_column, label_column } = self;
+        LabelColumns { table: table.clone(), file: file_column.clone(), label: label_column.clone() }
+    }
+}
