@@ -57,9 +57,12 @@ pub fn unfolded(graph: &Graph, mut weights: Weights) -> Result<(Weights, bool)> 
                 let spec = &graph.parameters()[at];
                 let Some(([left, right], rank)) = weights.factors(&spec.name) else { continue };
                 let [outputs, inputs] = spec.shape[..] else { unreachable!("a dense weight is a matrix") };
+                // The file's last layer may be for other classes.
+                let own = weights.shape(&left).and_then(|shape| shape.first().copied());
+                let outputs = if graph.is_last(&spec.name) { own.unwrap_or(outputs) } else { outputs };
                 let (left, right) = (weights.take(&left, &[outputs, rank])?, weights.take(&right, &[rank, inputs])?);
                 let values = product(&left, &right, [rank, inputs]);
-                weights.0.insert(spec.name.clone(), Tensor { shape: spec.shape.clone(), values });
+                weights.0.insert(spec.name.clone(), Tensor { shape: vec![outputs, inputs], values });
             }
             _ => {}
         }

@@ -124,7 +124,7 @@ pub struct Start {
     pub model: String,
     /// SHA-256 of its weights file as stored.
     pub sha256: String,
-    /// Its classes: a run for others starts with a last layer of its own.
+    /// Its classes, in the order of its outputs: a run keeps the rows of the last layer whose classes it has.
     pub classes: Vec<String>,
 }
 

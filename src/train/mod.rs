@@ -21,7 +21,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Freeze, Norms, Start, TrainConfig, WithinSources};
 pub use head::{HeadConfig, HeadExamples, fit_head};
 pub use history::{EpochRecord, History, Phase, Running};
-pub use initial::initial_weights;
+pub use initial::{Initial, Rows, initial_weights};
 pub use loss::{categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels};
 pub use mixup::Mixup;
 pub use optimizer::OptimizerConfig;

@@ -1,5 +1,6 @@
 //! `roentgen train` as a user runs it, on generated films. Full-size networks: some fifty steps in all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,8 +8,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use image::{GrayImage, Luma};
-use roentgen::formats::folder::read_model_folder;
-use roentgen::formats::{ModelCard, read_weights};
+use roentgen::formats::folder::{read_model_folder, write_model_folder};
+use roentgen::formats::{Encoding, ModelCard, Storage, Weight, read_weights, write_weights};
+use roentgen::nn::{BESIDE, Tensor};
 use roentgen::train::{EpochRecord, History};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -344,4 +346,74 @@ fn all_layers_go_on_from_a_shipped_model_and_what_cannot_go_well_is_refused() {
     assert!(refused.contains("norms") && refused.contains("take `running`"), "{refused}");
     let refused = refusal(&dir, &format!("{start} --out other --arch scratch-cnn"));
     assert!(refused.contains("efficientnet-lite0-slim"), "{refused}");
+}
+
+/// A copy of the shipped model without what changes its probabilities, or hides them: they are those of its last layer.
+fn plain_copy(dir: &TempDir) -> String {
+    let (card, safetensors) = read_model_folder(Path::new(SHIPPED)).expect("the shipped model");
+    let plain = ModelCard { calibration: None, operating_points: None, uncertain: None, refusal: None, ..card };
+    let mut weights = read_weights(&safetensors).expect("weights").0;
+    weights.retain(|name, _| !name.starts_with(BESIDE));
+    let weights: Vec<Weight> = weights
+        .into_iter()
+        .map(|(name, Tensor { shape, values })| Weight { name, shape, values, storage: Storage::F32 })
+        .collect();
+    let out = dir.path().join("plain");
+    write_model_folder(&out, &plain, &write_weights(&weights).expect("a file"), Encoding::Identity).expect("a folder");
+    "plain".into()
+}
+
+/// What `roentgen predict` gives a film, by class.
+fn scores(dir: &TempDir, model: &str, film: &str) -> BTreeMap<String, f64> {
+    let arguments = ["predict", "--json", "--model", model, film];
+    let output = Command::new(env!("CARGO_BIN_EXE_roentgen")).current_dir(dir).args(arguments).output();
+    let line: serde_json::Value = serde_json::from_slice(&output.expect("the binary starts").stdout).expect("JSON");
+    serde_json::from_value(line["scores"].clone()).expect("scores")
+}
+
+/// Folders come in alphabetical order, which is not that of the model's outputs. A step too small to change anything makes a
+/// model of what the run starts with.
+#[test]
+fn a_shipped_model_keeps_its_last_layer_for_its_own_classes_in_any_order_and_beside_a_new_one() {
+    let dir = data_set();
+    let split = |name: &str| dir.path().join("films").join(name);
+    for (class, stream) in [("COVID-19", 1), ("Normal", 2), ("Viral Pneumonia", 3), ("Bacterial Pneumonia", 4)] {
+        write_films(&split("train").join(class), stream % 2 == 0, 2, 100 * stream);
+        write_films(&split("val").join(class), stream % 2 == 0, 1, 100 * stream + 50);
+    }
+    let plain = plain_copy(&dir);
+    let arguments = format!(
+        "--data films --init {plain} --freeze backbone --epochs 1 --steps-per-epoch 1 --batch-size 2 --learning-rate 1e-12"
+    );
+    let film = "films/val/Normal/film 0.png";
+    let expected = scores(&dir, &plain, film);
+    let only = |classes: &[&str]| classes.iter().map(|class| format!(" --only {class}*/*")).collect::<String>();
+
+    // A space in an argument is one of the test's own: classes are found by their first word.
+    let own = only(&["COVID", "Normal", "Viral", "Bacterial"]);
+    let output = succeed(&dir, &format!("{arguments} --out same{own}"));
+    let messages = String::from_utf8(output.stderr).expect("UTF-8");
+    let kept = "keeps what the model knows of Bacterial Pneumonia, COVID-19, Normal, Viral Pneumonia.";
+    assert!(messages.contains(kept) && !messages.contains("anew"), "{messages}");
+    let found = scores(&dir, "same", film);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (class, score) in &expected {
+        assert!((found[class] - score).abs() < 1e-4, "{class}: {}, not {score}", found[class]);
+    }
+
+    // With a fifth class the four are as likely beside each other as they were.
+    let output = succeed(&dir, &format!("{arguments} --out more{own}{}", only(&["bright"])));
+    let messages = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(messages.contains("It starts anew for bright."), "{messages}");
+    let found = scores(&dir, "more", film);
+    let of_the_four: f64 = expected.keys().map(|class| found[class]).sum();
+    assert!(found.len() == 5 && found["bright"] > 0.0, "{found:?}");
+    for (class, score) in &expected {
+        let share = found[class] / of_the_four;
+        assert!((share - score).abs() < 1e-4, "{class}: {share}, not {score}");
+    }
+
+    let output = succeed(&dir, &format!("{arguments} --out fewer{}", only(&["COVID", "Normal"])));
+    let messages = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(messages.contains("The model also knows Viral Pneumonia, Bacterial Pneumonia"), "{messages}");
 }

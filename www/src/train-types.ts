@@ -186,7 +186,7 @@ export interface EpochReport extends EpochRecord {
   best: boolean;
 }
 
-/** Something to know while training goes on: that nothing can be kept, say. */
+/** Something to know while training goes on: that nothing can be kept, or what becomes of the start model's last layer. */
 export interface NoticeReport {
   type: 'notice';
   message: string;

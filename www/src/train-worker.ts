@@ -426,6 +426,7 @@ async function train(training: TrainingRun, wanted: Settings, signal: AbortSigna
     const held = store.project.films;
     await store.replace(held === undefined ? {} : { films: held }).catch(() => {});
   }
+  if (training.start !== undefined) onReport({ type: 'notice', message: training.start });
   while (training.epoch !== undefined) {
     await turn();
     if (paused && !stopped) await new Promise<void>((resolve) => (release = resolve));

@@ -19,7 +19,7 @@ use crate::image::{Limits, decode};
 use crate::models::Architecture;
 use crate::nn::{ParameterSpec, Weights};
 use crate::preprocess::{Augment, Preprocess};
-use crate::train::{Run, TrainConfig, fingerprint, initial_weights};
+use crate::train::{Initial, Run, TrainConfig, fingerprint, initial_weights};
 
 fn json(value: &impl Serialize) -> Result<String, JsValue> {
     serde_json::to_string(value).map_err(|error| JsError::from(error).into())
@@ -209,6 +209,8 @@ impl TrainingSet {
 #[wasm_bindgen]
 pub struct TrainingRun {
     run: Run,
+    /// What became of the start model's last layer, where the classes are others.
+    start: Option<String>,
     loader: Loader,
     train: Dataset,
     validation: Dataset,
@@ -217,8 +219,8 @@ pub struct TrainingRun {
 #[wasm_bindgen]
 impl TrainingRun {
     /// Begins a run with the settings of `config` on films that were shared out. It goes on with `checkpoint`; without one the
-    /// weights of `safetensors` are where it starts, its last layer anew where the classes are others; without either those
-    /// that the seed draws.
+    /// weights of `safetensors` are where it starts, the rows of its last layer matched by class; without either those that
+    /// the seed draws.
     #[wasm_bindgen(constructor)]
     pub fn new(
         config: &str,
@@ -242,17 +244,25 @@ impl TrainingRun {
             // What the loader refuses is refused before 331 MB are laid out.
             let loader = Run::loader(&config, &train)?;
             let data = fingerprint(&shared.train, &shared.val);
+            let mut start = None;
             let run = match (checkpoint, safetensors) {
                 (Some(checkpoint), _) => Run::resume(checkpoint, config, &data)?,
                 (None, Some(file)) => {
-                    let (weights, _) = initial_weights(&config.graph()?, weights_of(file)?, &config)?;
+                    let Initial { weights, rows, .. } = initial_weights(&config.graph()?, weights_of(file)?, &config)?;
+                    start = rows.map(|rows| rows.to_string());
                     Run::from_weights(config, weights, data)?
                 }
                 (None, None) => Run::new(config, data)?,
             };
-            Ok(TrainingRun { run, loader, train, validation })
+            Ok(TrainingRun { run, start, loader, train, validation })
         };
         make().map_err(thrown)
+    }
+
+    /// What became of the rows of the start model's last layer, in words; undefined where they are as they were.
+    #[wasm_bindgen(getter)]
+    pub fn start(&self) -> Option<String> {
+        self.start.clone()
     }
 
     /// One step: `{step, epoch, loss, correct, n, learning_rate, running: {loss, accuracy}}` as JSON; undefined when the

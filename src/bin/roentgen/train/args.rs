@@ -107,8 +107,9 @@ pub struct Args {
     /// Largest share of the side that a border of one grey covers at each edge of training images
     #[arg(long, default_value_t = 0.0)]
     frame: f32,
-    /// Start from the weights in PATH instead of random ones; the last layer starts anew where its classes are others. A
-    /// model folder, whose network and preprocessing are taken over too, or a file: .safetensors, or PyTorch's .pth
+    /// Start from the weights in PATH instead of random ones. A model folder, whose network and preprocessing are taken over
+    /// too, and whose last layer keeps what it knows of each class that the data have, by name; or a file: .safetensors, or
+    /// PyTorch's .pth, whose last layer starts anew where it is for another number of classes
     #[arg(long, value_name = "PATH")]
     pub init: Option<PathBuf>,
     /// Layers that stay as they start: `none`, `backbone` for all but the last, or names of layers such as

@@ -12,7 +12,7 @@ use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, folder, read_weights};
 use roentgen::models::{Architecture, read_initial};
 use roentgen::nn::Weights;
-use roentgen::train::{EpochRecord, History, Phase, Run, TrainConfig, fingerprint, initial_weights};
+use roentgen::train::{EpochRecord, History, Initial, Phase, Run, TrainConfig, fingerprint, initial_weights};
 
 use super::{films, model_folder, plot, ui};
 
@@ -140,11 +140,14 @@ impl<'a> Init<'a> {
                 (path, read_initial(&bytes, architecture)?)
             }
         };
-        let (weights, fresh) = initial_weights(&config.graph()?, file, config)?;
+        let Initial { weights, fresh, rows } = initial_weights(&config.graph()?, file, config)?;
         let (all, taken) = (weights.0.len(), weights.0.len() - fresh.len());
         eprintln!("starting from {taken} of {all} tensors in {}", path.display());
         if !fresh.is_empty() {
             eprintln!("starting anew: {}", fresh.join(", "));
+        }
+        if let Some(rows) = rows {
+            eprintln!("{rows}");
         }
         Ok(weights)
     }
