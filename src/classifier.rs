@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::explain::{HeatMap, grad_cam};
 use crate::formats::{ModelCard, read_weights_from};
-use crate::image::{Limits, Radiograph, decode};
+use crate::image::{Limits, Radiograph, Values, decode};
 use crate::labels::ByName;
 use crate::metrics::decision::{answered, reached};
 use crate::metrics::{Evaluation, against_the_rest, argmax, evaluate};
@@ -54,6 +54,10 @@ pub struct Prediction {
     pub called: Option<ByName<bool>>,
     /// Why the prediction should not be used, where there is a reason.
     pub refused: Option<Refusal>,
+    /// What is in doubt about the film's values, as sentences.
+    pub notes: Vec<String>,
+    /// The value range to read the film with instead, where its values leave it open.
+    pub suggested_range: Option<[f32; 2]>,
 }
 
 /// What is shown of a prediction: of a refused picture the reason alone, all else being `null`, unless whoever asked wants it
@@ -68,14 +72,18 @@ pub struct Shown<'a> {
     pub uncertain: Option<bool>,
     pub called: Option<&'a ByName<bool>>,
     pub refused: Option<&'a Refusal>,
+    pub notes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggested_range: Option<[f32; 2]>,
 }
 
 impl Prediction {
     /// What is to be shown of it; `anyway`, also where it was refused.
     pub fn shown(&self, anyway: bool) -> Shown<'_> {
         let refused = self.refused.as_ref();
+        let alone = Shown { refused, notes: &self.notes, suggested_range: self.suggested_range, ..Shown::default() };
         if refused.is_some() && !anyway {
-            return Shown { refused, ..Shown::default() };
+            return alone;
         }
         Shown {
             label: Some(&self.label),
@@ -83,7 +91,7 @@ impl Prediction {
             scores: Some(&self.scores),
             uncertain: Some(self.uncertain),
             called: self.called.as_ref(),
-            refused,
+            ..alone
         }
     }
 }
@@ -226,7 +234,9 @@ impl Classifier {
     /// # Errors
     /// [`Error::TooSmall`] for a film too small to be one, and those of [`Self::scores`].
     pub fn classify(&self, film: &Radiograph) -> Result<Prediction> {
+        let film = &*self.card.preprocess.ranged(film)?;
         let input = self.card.preprocess.apply(film)?;
+        let values = film.values();
         let (logits, refused) = match (&self.gate, &self.card.refusal) {
             (Some(gate), Some(info)) => {
                 let [traces, logits] = self.network.traces(&input)?;
@@ -248,6 +258,8 @@ impl Classifier {
             called,
             scores: by_class,
             refused,
+            notes: values.and_then(|values| values.note(self.card.preprocess.value_range)).into_iter().collect(),
+            suggested_range: values.and_then(Values::suggested),
         })
     }
 

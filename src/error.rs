@@ -11,9 +11,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes are not an image, or are in a format that is not read here.
-    #[error("not a readable image: {reason}; PNG, JPEG, WebP, BMP, TIFF and GIF are read")]
+    /// The bytes are not an image, or are in a format that nobody here knows.
+    #[error("not a readable image: {reason}; PNG, JPEG, WebP, BMP, TIFF, PGM and GIF are read")]
     UnknownFormat { reason: String },
+    /// The bytes are well known, and not read here.
+    #[error("{what} is not supported: {advice}")]
+    Unsupported { what: String, advice: &'static str },
+    /// The numbers of a file can be read, but nobody says which of them is black and which is white.
+    #[error(
+        "its values run from {smallest} to {largest}, and the file does not say which are black and white: give the value \
+         range, such as {low}..{high}, or save it as PNG of 8 or 16 bits"
+    )]
+    ValueRange { smallest: f32, largest: f32, low: f32, high: f32 },
     /// The bytes claim a known format but break its rules or end too early.
     #[error("damaged {format} image: {reason}")]
     Damaged { format: &'static str, reason: String },
@@ -78,6 +87,8 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownFormat { .. } => "unknown-format",
+            Self::Unsupported { .. } => "unsupported-format",
+            Self::ValueRange { .. } => "value-range",
             Self::Damaged { .. } => "damaged",
             Self::TooLarge { .. } | Self::TooManyPixels { .. } => "too-large",
             Self::TooManyBytes { .. } => "too-many-bytes",

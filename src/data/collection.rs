@@ -162,12 +162,13 @@ impl Collection {
         self.films.is_empty()
     }
 
-    /// A film as it is kept, grey bytes `[height, width]`, within 1/510 of what [`Preprocess::prepare`] gives.
+    /// A film as it is kept, grey bytes `[height, width]`, within 1/510 of what [`Preprocess::prepare`] gives; and what the
+    /// `file` that it is from is like.
     ///
     /// # Errors
     /// Those of [`Preprocess::prepare`].
-    pub fn prepare(&self, film: &Radiograph) -> Result<Vec<u8>> {
-        Ok(Dataset::bytes_of(&self.preprocess.prepare(film)?))
+    pub fn prepare(&self, file: &[u8], film: &Radiograph) -> Result<(Vec<u8>, Facts)> {
+        Dataset::prepared(&self.preprocess, file, film)
     }
 
     /// Notes which files there are, with `/` on every system; what they are called here is given back. None takes the place

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::origin::{healthy_class, no_pairs};
 use super::{Batch, Either, Facts, Origin, Sample};
 use crate::error::{Error, Result};
-use crate::image::{Limits, decode};
+use crate::image::{Limits, Radiograph, decode};
 use crate::preprocess::Preprocess;
 
 /// A file that could not become a film, and why.
@@ -63,10 +63,9 @@ impl Dataset {
         let films: Vec<Result<(Vec<u8>, Facts)>> = samples
             .par_iter()
             .map(|sample| {
-                let film = sample.read(&limits).and_then(|bytes| {
-                    let film = decode(&bytes, &limits)?;
-                    Ok((Self::bytes_of(&preprocess.prepare(&film)?), Facts::of(&bytes, &film)))
-                });
+                let film = sample
+                    .read(&limits)
+                    .and_then(|bytes| Self::prepared(preprocess, &bytes, &decode(&bytes, &limits)?));
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
                 film
             })
@@ -122,8 +121,17 @@ impl Dataset {
         }
     }
 
+    /// A film as it is kept, and what the `file` that it is from is like.
+    ///
+    /// # Errors
+    /// Those of [`Preprocess::prepare`].
+    pub(super) fn prepared(preprocess: &Preprocess, file: &[u8], film: &Radiograph) -> Result<(Vec<u8>, Facts)> {
+        let film = preprocess.ranged(film)?;
+        Ok((Self::bytes_of(&preprocess.prepare(&film)?), Facts::of(file, &film)))
+    }
+
     /// Values in `[0, 1]` as they are kept.
-    pub(super) fn bytes_of(grey: &[f32]) -> Vec<u8> {
+    fn bytes_of(grey: &[f32]) -> Vec<u8> {
         grey.iter().map(|v| (v * 255.0).round() as u8).collect()
     }
 

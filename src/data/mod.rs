@@ -35,6 +35,8 @@ mod surroundings;
 mod survey;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod table;
+#[cfg(any(feature = "cli", feature = "training"))]
+mod unused;
 
 use std::fmt;
 use std::fs::File;
@@ -67,6 +69,8 @@ pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};
 pub use surroundings::Surroundings;
 #[cfg(feature = "cli")]
 pub use survey::{Survey, survey};
+#[cfg(any(feature = "cli", feature = "training"))]
+pub use unused::Unused;
 
 use crate::error::{Error, Result};
 use crate::image::Limits;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Unused;
 use crate::image::Radiograph;
 
 /// What an image is like as a file.
@@ -20,6 +21,9 @@ pub struct Facts {
     pub width: usize,
     /// The smallest and the largest value, where 0 is black and 1 is white.
     pub values: [f32; 2],
+    /// See [`Unused::of`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u32>,
 }
 
 impl Facts {
@@ -36,7 +40,8 @@ impl Facts {
             _ => ("other", 8),
         };
         let values = image.luma().iter().fold([1.0_f32, 0.0_f32], |[low, high], &v| [low.min(v), high.max(v)]);
-        Self { format: format.into(), bits, height: image.height(), width: image.width(), values }
+        let (height, width, below) = (image.height(), image.width(), Unused::of(image));
+        Self { format: format.into(), bits, height, width, values, below }
     }
 }
 
@@ -90,7 +95,11 @@ pub struct Summary {
     pub by_class: Vec<ClassFacts>,
     /// `None` when nobody knows.
     pub groups: Option<GroupFacts>,
-    /// In which way a class differs from the others, and patients lie in several splits: sentences.
+    /// Images whose values leave most of their type unused, where there are any: a value range may be meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Unused>,
+    /// In which way a class differs from the others, values that may be meant otherwise, and patients that lie in several
+    /// splits: sentences.
     pub warnings: Vec<String>,
 }
 
@@ -100,10 +109,11 @@ pub fn summary<'a>(
     facts: impl Iterator<Item = (usize, &'a Facts)>,
     groups: impl Iterator<Item = (&'static str, &'a str)>,
 ) -> Summary {
-    let mut of_class = vec![Vec::new(); classes.len()];
+    let (mut of_class, mut unused) = (vec![Vec::new(); classes.len()], Unused::default());
     for (label, facts) in facts {
         // A label beyond the classes is of images that may be of one of several.
         if let Some(of_class) = of_class.get_mut(label) {
+            unused.count(label, facts.below);
             of_class.push(facts);
         }
     }
@@ -111,6 +121,7 @@ pub fn summary<'a>(
         classes.iter().zip(&of_class).map(|(class, facts)| ClassFacts::of(class, facts)).collect();
     let groups = self::groups(groups);
     let mut warnings = differences(&by_class);
+    warnings.extend(unused.note(classes));
     if let Some(GroupFacts { across_splits, .. }) = groups.as_ref().filter(|groups| !groups.across_splits.is_empty()) {
         warnings.push(format!(
             "{} patient(s) have images in several splits, such as {}: what is measured on them flatters",
@@ -118,7 +129,7 @@ pub fn summary<'a>(
             across_splits[0]
         ));
     }
-    Summary { by_class, groups, warnings }
+    Summary { by_class, groups, unused: (unused.below > 0).then_some(unused), warnings }
 }
 
 impl ClassFacts {
@@ -221,7 +232,7 @@ mod tests {
     use super::*;
 
     fn facts(format: &str, bits: u8, side: usize, high: f32) -> Facts {
-        Facts { format: format.into(), bits, height: side, width: side, values: [0.0, high] }
+        Facts { format: format.into(), bits, height: side, width: side, values: [0.0, high], below: None }
     }
 
     fn said(classes: &[&[Facts]]) -> Vec<String> {
@@ -260,7 +271,7 @@ mod tests {
         png.push(16);
         assert_eq!(
             Facts::of(&png, &image),
-            Facts { format: "PNG".into(), bits: 16, height: 1, width: 2, values: [0.25, 0.5] }
+            Facts { format: "PNG".into(), bits: 16, height: 1, width: 2, values: [0.25, 0.5], below: None }
         );
         // One entry: BitsPerSample, SHORT, 1 value, 12.
         let tiff = b"II*\0\x08\0\0\0\x01\0\x02\x01\x03\0\x01\0\0\0\x0c\0\0\0";

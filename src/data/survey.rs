@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Facts, Sample, Unreadable};
 use crate::image::{Limits, decode};
+use crate::preprocess::Preprocess;
 
 /// What [`survey`] found.
 #[derive(Debug, Default)]
@@ -24,9 +25,9 @@ pub struct Survey {
     pub sizes: [[usize; 2]; 2],
 }
 
-/// Reads, hashes (SHA-256) and decodes every file on all cores. `progress` is told the number of files done, once for
-/// each, from any thread.
-pub fn survey(samples: &[Sample], progress: impl Fn(usize) + Sync) -> Survey {
+/// Reads, hashes (SHA-256) and decodes every file on all cores, its values as `preprocess` takes them. `progress` is told the
+/// number of files done, once for each, from any thread.
+pub fn survey(samples: &[Sample], preprocess: &Preprocess, progress: impl Fn(usize) + Sync) -> Survey {
     let limits = Limits::default();
     let done = AtomicUsize::new(0);
     let films: Vec<_> = samples
@@ -34,7 +35,11 @@ pub fn survey(samples: &[Sample], progress: impl Fn(usize) + Sync) -> Survey {
         .map(|sample| {
             let bytes = sample.read(&limits);
             let hash = bytes.as_ref().ok().map(Sha256::digest);
-            let facts = bytes.and_then(|bytes| Ok(Facts::of(&bytes, &decode(&bytes, &limits)?)));
+            let facts = bytes.and_then(|bytes| {
+                let film = decode(&bytes, &limits)?;
+                let film = preprocess.ranged(&film)?;
+                Ok(Facts::of(&bytes, &film))
+            });
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             (hash, facts)
         })

@@ -5,7 +5,7 @@ use super::rgba::{coloured, luminance, over_black};
 #[cfg(feature = "png-jpeg")]
 use super::{jpeg, png};
 #[cfg(feature = "more-formats")]
-use super::{rarer, tiff};
+use super::{pnm, rarer, tiff, unsupported};
 use crate::error::{Error, Result};
 
 /// What a file may ask for before it is refused.
@@ -27,43 +27,47 @@ impl Default for Limits {
     }
 }
 
-/// The film in an image file: PNG, JPEG, WebP, BMP, TIFF or the first frame of a GIF, told apart by their bytes.
+/// The film in an image file: PNG, JPEG, WebP, BMP, TIFF, PGM or the first frame of a GIF, told apart by their bytes.
 ///
 /// Colours become luminance as [`super::from_rgba`] has it, transparency lies on black, the orientation in the file's
-/// metadata is applied, 16-bit and float values keep
-/// their precision (floats are clamped to `[0, 1]`).
+/// metadata is applied, 16-bit and float values keep their precision. What black and white are, the file says, or the type of
+/// its numbers; where neither does, see [`Radiograph::values`].
 ///
 /// # Errors
-/// [`Error::TooManyBytes`] and [`Error::TooLarge`] before decoding, [`Error::UnknownFormat`], [`Error::Damaged`].
+/// [`Error::TooManyBytes`] and [`Error::TooLarge`] before decoding, [`Error::UnknownFormat`], [`Error::Unsupported`],
+/// [`Error::Damaged`].
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
     if bytes.len() as u64 > limits.max_bytes {
         return Err(Error::TooManyBytes { bytes: bytes.len() as u64, limit: limits.max_bytes });
     }
-    let stored = match recognise(bytes)? {
+    let stored = match recognise(bytes) {
         #[cfg(feature = "png-jpeg")]
-        Format::Png => png::decode(bytes, limits),
+        Some(Format::Png) => png::decode(bytes, limits),
         #[cfg(feature = "png-jpeg")]
-        Format::Jpeg => jpeg::decode(bytes, limits),
+        Some(Format::Jpeg) => jpeg::decode(bytes, limits),
         #[cfg(feature = "more-formats")]
-        Format::WebP => rarer::webp(bytes, limits),
+        Some(Format::WebP) => rarer::webp(bytes, limits),
         #[cfg(feature = "more-formats")]
-        Format::Bmp => rarer::bmp(bytes, limits),
+        Some(Format::Bmp) => rarer::bmp(bytes, limits),
         #[cfg(feature = "more-formats")]
-        Format::Gif => rarer::gif(bytes, limits),
+        Some(Format::Gif) => rarer::gif(bytes, limits),
         #[cfg(feature = "more-formats")]
-        Format::Tiff => tiff::decode(bytes, limits),
-        #[cfg(not(all(feature = "png-jpeg", feature = "more-formats")))]
-        other => Err(Error::UnknownFormat { reason: format!("{other:?} is not built in") }),
+        Some(Format::Tiff) => tiff::decode(bytes, limits),
+        #[cfg(feature = "more-formats")]
+        Some(Format::Pnm) => pnm::decode(bytes, limits),
+        #[cfg(feature = "more-formats")]
+        _ => Err(unsupported::named(bytes)),
+        #[cfg(not(feature = "more-formats"))]
+        _ => Err(Error::UnknownFormat { reason: "its decoder is not built in".into() }),
     };
     stored?.upright()
 }
 
-/// Whether this build has the decoder of a file; of one that is no image at all too, since [`decode`] says so.
+/// Whether this build has the decoder of a file. Of one that is read nowhere too, if it is the build that can say what it is.
 pub fn decodes(bytes: &[u8]) -> bool {
     match recognise(bytes) {
-        Ok(Format::Png | Format::Jpeg) => cfg!(feature = "png-jpeg"),
-        Ok(_) => cfg!(feature = "more-formats"),
-        Err(_) => true,
+        Some(Format::Png | Format::Jpeg) => cfg!(feature = "png-jpeg"),
+        _ => cfg!(feature = "more-formats"),
     }
 }
 
@@ -72,43 +76,54 @@ pub fn decodes(bytes: &[u8]) -> bool {
 enum Format {
     Png,
     Jpeg,
+    #[cfg(feature = "more-formats")]
     WebP,
+    #[cfg(feature = "more-formats")]
     Bmp,
+    #[cfg(feature = "more-formats")]
     Tiff,
+    #[cfg(feature = "more-formats")]
     Gif,
+    #[cfg(feature = "more-formats")]
+    Pnm,
 }
 
-/// The first bytes of formats that are read, and of some that people have films in and are not, by their usual names.
-const SIGNATURES: &[(&[u8], Result<Format, &str>)] = &[
-    (b"\x89PNG\r\n\x1a\n", Ok(Format::Png)),
-    (b"\xff\xd8\xff", Ok(Format::Jpeg)),
-    (b"GIF87a", Ok(Format::Gif)),
-    (b"GIF89a", Ok(Format::Gif)),
-    (b"MM\0*", Ok(Format::Tiff)),
-    (b"II*\0", Ok(Format::Tiff)),
-    (b"BM", Ok(Format::Bmp)),
-    (b"\xff\x4f\xff\x51", Err("JPEG 2000")),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", Err("JPEG 2000")),
-    (b"%PDF-", Err("PDF")),
-];
-
-/// The format that the first bytes tell.
-fn recognise(bytes: &[u8]) -> Result<Format> {
-    let unknown = |reason: &str| Err(Error::UnknownFormat { reason: reason.into() });
-    if bytes.is_empty() {
-        return unknown("the file is empty");
-    }
-    // These have something else in front: a length, or a preamble of 128 bytes.
+/// The format that the first bytes tell, of those that are read.
+fn recognise(bytes: &[u8]) -> Option<Format> {
     match bytes {
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => return Ok(Format::WebP),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => return unknown("its bytes look like HEIC, AVIF or a video"),
-        _ if bytes.get(128..132) == Some(b"DICM") => return unknown("its bytes look like DICOM"),
-        _ => {}
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Format::Png),
+        // Of some kinds of JPEG no more is read than which it is.
+        [0xff, 0xd8, 0xff, ..] if is_read(bytes) => Some(Format::Jpeg),
+        #[cfg(feature = "more-formats")]
+        _ => rarer_format(bytes),
+        #[cfg(not(feature = "more-formats"))]
+        _ => None,
     }
-    match SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature)) {
-        Some((_, Ok(format))) => Ok(*format),
-        Some((_, Err(name))) => unknown(&format!("its bytes look like {name}")),
-        None => unknown("its first bytes belong to no image format"),
+}
+
+#[cfg(any(feature = "png-jpeg", feature = "more-formats"))]
+fn is_read(jpeg: &[u8]) -> bool {
+    super::markers::frame(jpeg).is_none_or(super::markers::Frame::is_read)
+}
+
+#[cfg(not(any(feature = "png-jpeg", feature = "more-formats")))]
+fn is_read(_: &[u8]) -> bool {
+    true
+}
+
+#[cfg(feature = "more-formats")]
+fn rarer_format(bytes: &[u8]) -> Option<Format> {
+    match bytes {
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Format::Gif),
+        [b'M', b'M', 0, b'*' | b'+', ..] | [b'I', b'I', b'*' | b'+', 0, ..] => Some(Format::Tiff),
+        // Two letters are the beginning of many a text: the length of the second header has few values (BITMAPCOREHEADER
+        // to BITMAPV5HEADER, and OS/2's).
+        [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, 12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0, ..] => {
+            Some(Format::Bmp)
+        }
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::WebP),
+        [b'P', b'2' | b'3' | b'5' | b'6', b' ' | b'\n' | b'\r' | b'\t' | b'#', ..] => Some(Format::Pnm),
+        _ => None,
     }
 }
 

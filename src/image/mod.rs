@@ -3,19 +3,27 @@
 mod decode;
 #[cfg(feature = "png-jpeg")]
 mod jpeg;
+#[cfg(any(feature = "png-jpeg", feature = "more-formats"))]
+mod markers;
 mod orient;
 #[cfg(feature = "png-jpeg")]
 mod png;
+#[cfg(feature = "more-formats")]
+mod pnm;
 #[cfg(feature = "more-formats")]
 mod rarer;
 mod rgba;
 #[cfg(feature = "more-formats")]
 mod tiff;
+#[cfg(feature = "more-formats")]
+mod unsupported;
+mod values;
 
 use std::fmt;
 
 pub use decode::{Limits, decode, decodes};
 pub use rgba::from_rgba;
+pub use values::{Known, Values};
 
 use crate::error::{Error, Result};
 
@@ -29,6 +37,7 @@ pub struct Radiograph {
     width: usize,
     luma: Vec<f32>,
     coloured: f32,
+    values: Option<Values>,
 }
 
 impl Radiograph {
@@ -45,12 +54,26 @@ impl Radiograph {
         if luma.len() != expected {
             return Err(Error::BufferLength { expected, found: luma.len() });
         }
-        Ok(Self { height, width, luma, coloured: 0.0 })
+        Ok(Self { height, width, luma, coloured: 0.0, values: None })
     }
 
     /// The same film, `share` of whose pixels had a colour when they were read; see [`Self::coloured`].
     pub fn with_coloured(self, share: f32) -> Self {
         Self { coloured: share, ..self }
+    }
+
+    /// The same film, whose luminance was made of `values`; see [`Self::values`].
+    pub fn with_values(self, values: Option<Values>) -> Self {
+        Self { values, ..self }
+    }
+
+    /// The same film read by a value `range`, black and white, where its own values leave open what they are and are within
+    /// it; otherwise as it is.
+    pub fn within(mut self, range: [f32; 2]) -> Self {
+        if let Some(values) = self.values.as_mut().filter(|values| values.answered_by(range)) {
+            values.rescale(&mut self.luma, range);
+        }
+        self
     }
 
     /// Height in pixels.
@@ -66,6 +89,11 @@ impl Radiograph {
     /// Luminance, row-major `[height, width]`, in `[0, 1]`.
     pub fn luma(&self) -> &[f32] {
         &self.luma
+    }
+
+    /// What the numbers of its file were; `None` where their type settles that, as eight bits do.
+    pub fn values(&self) -> Option<&Values> {
+        self.values.as_ref()
     }
 
     /// Share of the pixels that had a colour, in `[0, 1]`: 0 for grey ones, whatever they were stored as, and for the tint

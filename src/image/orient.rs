@@ -1,6 +1,6 @@
 //! Films as they were stored, turned upright.
 
-use super::Radiograph;
+use super::{Radiograph, Values};
 use crate::error::Result;
 
 /// How a stored film is to be turned, with the number that Exif and TIFF have for it (Exif 2.32, 4.6.4, tag 0x0112).
@@ -61,14 +61,23 @@ pub struct Stored {
     pub luma: Vec<f32>,
     /// Share of the pixels that have a colour.
     pub coloured: f32,
+    /// Where the type of the numbers does not settle what they mean.
+    pub values: Option<Values>,
     pub orientation: Orientation,
 }
 
 impl Stored {
+    /// Reads the film by the `range` that its file gives for black and white, where its `values` leave that open and pass.
+    pub fn say(&mut self, range: [f32; 2], pass: impl Fn(&Values) -> bool) {
+        if let Some(values) = self.values.as_mut().filter(|values| pass(values)) {
+            values.rescale(&mut self.luma, range);
+        }
+    }
+
     /// The film as it is meant to be looked at.
     pub fn upright(self) -> Result<Radiograph> {
         use Orientation::*;
-        let Self { height: h, width: w, luma, coloured, orientation } = self;
+        let Self { height: h, width: w, luma, coloured, values, orientation } = self;
         let (height, width) = match orientation {
             NoTransforms | FlipHorizontal | FlipVertical | Rotate180 => (h, w),
             Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (w, h),
@@ -90,6 +99,6 @@ impl Stored {
             let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
             places.map(|(y, x)| stored(y, x)).map(|(y, x)| luma[y * w + x]).collect()
         };
-        Ok(Radiograph::new(height, width, luma)?.with_coloured(coloured))
+        Ok(Radiograph::new(height, width, luma)?.with_coloured(coloured).with_values(values))
     }
 }

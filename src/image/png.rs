@@ -6,9 +6,13 @@ use png::{BitDepth, Decoder, DecodingError, Transformations};
 
 use super::decode::{Limits, check_size, luma};
 use super::orient::{Orientation, Stored};
+use super::values::Values;
 use crate::error::{Error, Result};
 
 /// The film in a PNG file, of any colour type and depth; of an animation its default image.
+///
+/// Where the file says that fewer bits count (`sBIT`) and holds no larger values, those bits are black to white: the
+/// specification has them shifted up, which many writers leave out (PNG 3rd edition, 11.3.2.6 and 13.12).
 ///
 /// # Errors
 /// [`Error::TooLarge`] and [`Error::TooManyPixels`] before decoding, [`Error::Damaged`].
@@ -27,6 +31,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     check_size(width, height, limits)?;
     let (colour, depth) = reader.output_color_type();
     let orientation = reader.info().exif_metadata.as_deref().and_then(Orientation::from_exif).unwrap_or_default();
+    let significant = reader.info().sbit.as_deref().and_then(|bits| bits.first().copied());
     let Some(len) = reader.output_buffer_size() else {
         return Err(Error::TooManyPixels { width, height, limit: limits.max_pixels });
     };
@@ -34,7 +39,13 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     reader.next_frame(&mut samples).map_err(explain)?;
     let bits = if depth == BitDepth::Sixteen { 16 } else { 8 };
     let (luma, coloured) = luma(colour.samples(), bits, &samples);
-    Ok(Stored { height: height as usize, width: width as usize, luma, coloured, orientation })
+    let values = (bits == 16).then(|| Values::of_type([0.0, 65535.0], &luma));
+    let mut stored = Stored { height: height as usize, width: width as usize, luma, coloured, values, orientation };
+    if let Some(bits @ 1..16) = significant {
+        let white = ((1u32 << bits) - 1) as f32;
+        stored.say([0.0, white], |values| values.largest <= white);
+    }
+    Ok(stored)
 }
 
 /// The size that the header claims: the decoder multiplies it out before it can be asked, and in WebAssembly the product of

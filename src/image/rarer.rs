@@ -7,12 +7,13 @@ use image::{ColorType, ImageDecoder, ImageError};
 
 use super::decode::{Limits, check_size, luma};
 use super::orient::{Orientation, Stored};
+use super::unsupported::SAVE_AGAIN;
 use crate::error::{Error, Result};
 
 /// The film in a WebP file.
 ///
 /// # Errors
-/// [`Error::TooLarge`] and [`Error::TooManyPixels`] before decoding, [`Error::UnknownFormat`] for the rarer kinds,
+/// [`Error::TooLarge`] and [`Error::TooManyPixels`] before decoding, [`Error::Unsupported`] for the rarer kinds,
 /// [`Error::Damaged`].
 pub fn webp(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     stored(WebPDecoder::new(Cursor::new(bytes)), "WebP", limits)
@@ -56,7 +57,10 @@ fn stored(decoder: Result<impl ImageDecoder, ImageError>, format: &'static str, 
         ColorType::Rgba8 => 4,
         // None of these decoders gives another type today.
         other => {
-            return Err(Error::UnknownFormat { reason: format!("pixels of the kind {other:?} are not supported") });
+            return Err(Error::Unsupported {
+                what: format!("{format} with pixels of the kind {other:?}"),
+                advice: SAVE_AGAIN,
+            });
         }
     };
     let Ok(len) = usize::try_from(decoder.total_bytes()) else {
@@ -66,7 +70,7 @@ fn stored(decoder: Result<impl ImageDecoder, ImageError>, format: &'static str, 
     decoder.read_image(&mut samples).map_err(failed)?;
     let orientation = Orientation::of_tag(orientation.to_exif().into()).unwrap_or_default();
     let (luma, coloured) = luma(channels, 8, &samples);
-    Ok(Stored { height: height as usize, width: width as usize, luma, coloured, orientation })
+    Ok(Stored { height: height as usize, width: width as usize, luma, coloured, values: None, orientation })
 }
 
 /// The same limits for the decoders' own buffers, where broken files ask for memory that the size does not justify.
@@ -94,7 +98,9 @@ fn claimed_size(bytes: &[u8]) -> Option<(u32, u32)> {
 /// What a decoder's error means to whoever has the file.
 fn explain(error: ImageError, format: &'static str) -> Error {
     match error {
-        ImageError::Unsupported(unsupported) => Error::UnknownFormat { reason: unsupported.to_string() },
+        ImageError::Unsupported(unsupported) => {
+            Error::Unsupported { what: format!("{format} of this kind ({unsupported})"), advice: SAVE_AGAIN }
+        }
         other => Error::Damaged { format, reason: other.to_string() },
     }
 }

@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use crate::error::{Error, Result};
 use crate::formats::ModelCard;
 use crate::nn::Graph;
-use crate::preprocess::{Contrast, Preprocess};
+use crate::preprocess::Preprocess;
 
 pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_slim};
 #[cfg(feature = "cli")]
@@ -143,7 +143,7 @@ impl Architecture {
             // Of the weights that it starts from, which were trained on (v - 127) / 128 with v in 0..=255.
             Self::EfficientNetLite0Slim => (0.498, 0.502),
         };
-        Preprocess { height, width, channels, contrast: Contrast::None, mean, std }
+        Preprocess { mean, std, ..Preprocess::new(channels, height, width) }
     }
 
     /// The network for `classes` classes.

@@ -6,7 +6,7 @@ use super::thrown;
 use crate::error::Result;
 use crate::explain::colours;
 use crate::formats::ModelCard;
-use crate::image::{Limits, Radiograph, decode, decodes, from_rgba};
+use crate::image::{Limits, Radiograph, Values, decode, decodes, from_rgba};
 use crate::models::Architecture;
 use crate::nn::{ParameterSpec, Precision};
 use crate::preprocess::Preprocess;
@@ -33,12 +33,26 @@ impl Film {
         from_rgba(width, height, rgba).map(Film).map_err(thrown)
     }
 
-    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, and the share of pixels that
-    /// had a colour.
+    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, the share of pixels that
+    /// had a colour, and what its numbers were.
     #[wasm_bindgen(js_name = fromLuma)]
-    pub fn from_luma(width: u32, height: u32, luma: Vec<f32>, coloured: f32) -> Result<Film, JsValue> {
+    pub fn from_luma(
+        width: u32,
+        height: u32,
+        luma: Vec<f32>,
+        coloured: f32,
+        values: Vec<f32>,
+    ) -> Result<Film, JsValue> {
         let film = Radiograph::new(height as usize, width as usize, luma);
-        film.map(|film| Film(film.with_coloured(coloured))).map_err(thrown)
+        film.map(|film| Film(film.with_coloured(coloured).with_values(Values::unpacked(&values)))).map_err(thrown)
+    }
+
+    /// Reads the film by a value range, black and white, where its own numbers leave that open.
+    pub fn within(&mut self, black: f32, white: f32) -> Result<(), JsValue> {
+        let preprocess = Preprocess { value_range: Some([black, white]), ..Preprocess::new(1, 1, 1) };
+        preprocess.validate().map_err(thrown)?;
+        self.0 = preprocess.ranged(&self.0).map_err(thrown)?.into_owned();
+        Ok(())
     }
 
     /// Width in pixels, upright.

@@ -35,6 +35,12 @@ impl Decoded {
         self.0.luma().to_vec()
     }
 
+    /// What the numbers of the file were, for `Film.fromLuma` too; empty where their type settles that.
+    #[wasm_bindgen(getter)]
+    pub fn values(&self) -> Vec<f32> {
+        self.0.values().map_or_else(Vec::new, |values| values.packed().to_vec())
+    }
+
     /// Share of the pixels that had a colour, in `[0, 1]`, for `Film.fromLuma` too.
     #[wasm_bindgen(getter)]
     pub fn coloured(&self) -> f32 {

@@ -37,7 +37,10 @@ fn json_line_has_exactly_the_promised_keys_and_the_scores_worked_out_by_hand() {
     for (line, (file, grey, label)) in lines.iter().zip([(&light, 180, CLASSES[0]), (&dark, 60, CLASSES[1])]) {
         let mut keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["called", "error", "file", "label", "ms", "refused", "score", "scores", "uncertain"]);
+        assert_eq!(
+            keys,
+            ["called", "error", "file", "label", "ms", "notes", "refused", "score", "scores", "uncertain"]
+        );
         assert_eq!(line["file"], file.to_str().unwrap());
         assert_eq!(line["label"], label);
         assert_eq!(line["score"], line["scores"][label]);

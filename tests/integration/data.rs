@@ -229,7 +229,7 @@ fn a_survey_names_the_same_film_under_two_names() {
     let dir = folder(&[("sick/a.png", 1), ("sick/b.png", 2), ("well/c.png", 1), ("well/d.png", 4)]);
     fs::write(dir.path().join("well/e.png"), "no film").unwrap();
     let folders = open(dir.path(), &FolderOptions { val_fraction: 0.0, ..FolderOptions::default() }).unwrap();
-    let found = survey(&folders.train, |_| ());
+    let found = survey(&folders.train, &Preprocess::new(1, SIDE, SIDE), |_| ());
     assert_eq!(found.readable, [0, 1, 2, 3]);
     assert_eq!(found.duplicates, [[0, 2]]);
     assert_eq!(found.unreadable.len(), 1);

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use roentgen::error::Error;
-use roentgen::image::{Limits, decode};
+use roentgen::image::{Limits, Radiograph, decode};
+use roentgen::preprocess::Preprocess;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Expected {
     pictures: BTreeMap<String, Picture>,
     files: BTreeMap<String, File>,
+    /// Files whose numbers leave open what is black and white.
+    open: BTreeMap<String, Open>,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +28,16 @@ struct Picture {
 struct File {
     picture: String,
     tolerance: f32,
+}
+
+#[derive(Deserialize)]
+struct Open {
+    #[serde(flatten)]
+    file: File,
+    /// The smallest and the largest number.
+    found: [f32; 2],
+    /// The range that makes the picture of them.
+    asked: [f32; 2],
 }
 
 fn folder() -> PathBuf {
@@ -52,23 +65,86 @@ fn every_format_reads_as_pillow_reads_it() {
         let picture = &expected.pictures[picture];
         match decode(&read(name), &Limits::default()) {
             Err(error) => wrong.push(format!("{name}: {error}")),
-            Ok(film) if (film.height(), film.width()) != (picture.height, picture.width) => {
-                wrong.push(format!("{name}: {}×{}", film.width(), film.height()));
-            }
-            Ok(film) => {
-                let difference = film
-                    .luma()
-                    .iter()
-                    .zip(&picture.luma)
-                    .map(|(found, value)| (found - value / picture.white).abs())
-                    .fold(0.0, f32::max);
-                if difference > *tolerance {
-                    wrong.push(format!("{name}: differs by {difference}, allowed {tolerance}"));
-                }
-            }
+            Ok(film) => wrong.extend(differs(name, &film, picture, *tolerance)),
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What tells a film from a picture, if it is more than allowed.
+fn differs(name: &str, film: &Radiograph, picture: &Picture, tolerance: f32) -> Option<String> {
+    if (film.height(), film.width()) != (picture.height, picture.width) {
+        return Some(format!("{name}: {}×{}", film.width(), film.height()));
+    }
+    let pairs = film.luma().iter().zip(&picture.luma);
+    let difference = pairs.map(|(found, value)| (found - value / picture.white).abs()).fold(0.0, f32::max);
+    (difference > tolerance).then(|| format!("{name}: differs by {difference}, allowed {tolerance}"))
+}
+
+#[test]
+fn numbers_that_say_nothing_are_refused_with_their_range_and_read_by_the_one_that_is_given() {
+    let Expected { pictures, open, .. } = expected();
+    assert!(open.len() >= 6);
+    for (name, Open { file, found, asked }) in &open {
+        let film = decode(&read(name), &Limits::default()).expect(name);
+        let plain = Preprocess::new(1, 32, 32);
+        let error = plain.ranged(&film).expect_err(name);
+        let Error::ValueRange { smallest, largest, low, high } = error else { panic!("{name}: {error}") };
+        assert_eq!(([smallest, largest], [low, high]), (*found, *asked), "{name}");
+        let ranged = Preprocess { value_range: Some(*asked), ..plain };
+        let read = ranged.ranged(&film).expect(name);
+        assert_eq!(differs(name, &read, &pictures[&file.picture], file.tolerance), None);
+    }
+}
+
+#[test]
+fn bits_that_are_not_used_are_noticed_unless_the_file_says_what_counts() {
+    for (name, above) in [
+        ("twelve.png", Some(4096)),
+        ("twelve.tif", Some(4096)),
+        ("twelve-wrong-max.tif", Some(4096)),
+        ("twelve-sbit.png", None),
+        ("twelve-shifted.png", None),
+        ("twelve-max.tif", None),
+        ("twelve-white-is-zero.tif", None),
+        ("twelve-imagej.tif", None),
+        ("packed12.tif", None),
+        ("twelve.pgm", None),
+        ("grey16.png", None),
+        ("grey8.png", None),
+    ] {
+        let film = decode(&read(name), &Limits::default()).expect(name);
+        assert_eq!(film.values().and_then(|values| values.unused_above()), above, "{name}");
+    }
+}
+
+#[test]
+fn well_known_files_that_are_not_read_are_named_with_what_to_do() {
+    let names: BTreeMap<String, String> = serde_json::from_slice(&read("unsupported/names.json")).unwrap();
+    assert!(names.len() > 20);
+    for (file, name) in &names {
+        let error = decode(&read(&format!("unsupported/{file}")), &Limits::default()).expect_err(file);
+        assert!(matches!(&error, Error::Unsupported { what, .. } if what == name), "{file}: {error}");
+    }
+    // Two letters make no BMP.
+    let error = decode(b"BMI,age\n22,40\n", &Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");
+}
+
+#[test]
+fn a_jpeg_that_breaks_off_is_damaged_whatever_was_put_at_its_end() {
+    let kinds = ["baseline", "progressive", "colour", "restarts"];
+    for (kind, percent) in kinds.iter().flat_map(|kind| [50, 90, 97].map(|percent| (kind, percent))) {
+        let name = format!("cut-{kind}-{percent}.jpg");
+        let error = broken(&name);
+        assert!(matches!(error, Error::Damaged { format: "JPEG", .. }), "{name}: {error}");
+    }
+    // What comes behind the image is nobody's business.
+    let mut bytes = read("film.jpg");
+    let film = decode(&bytes, &Limits::default()).unwrap();
+    bytes.extend([0; 4096]);
+    bytes.extend(read("grey.jpg"));
+    assert_eq!(decode(&bytes, &Limits::default()).unwrap(), film);
 }
 
 #[test]
@@ -86,10 +162,12 @@ fn the_drawn_films_agree_in_every_format() {
 
 #[test]
 fn files_that_are_no_images_are_told_apart_from_damaged_ones() {
-    for name in ["empty.png", "text.png", "page.jpg"] {
+    for name in ["empty.png", "text.png"] {
         let error = broken(name);
         assert!(matches!(error, Error::UnknownFormat { .. }), "{name}: {error}");
     }
+    let error = broken("page.jpg");
+    assert!(matches!(&error, Error::Unsupported { what, .. } if what == "a web page"), "{error}");
     for (name, expected) in [
         ("truncated-grey8.png", "PNG"),
         ("truncated-film.png", "PNG"),
@@ -105,7 +183,7 @@ fn files_that_are_no_images_are_told_apart_from_damaged_ones() {
         assert!(matches!(error, Error::Damaged { format, .. } if format == expected), "{name}: {error}");
     }
     let error = broken("twelve-bits.jpg");
-    assert!(matches!(error, Error::Damaged { .. } | Error::UnknownFormat { .. }), "{error}");
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
 }
 
 /// 20 × 20 px of RGB in tiles of 16 × 16, a plane for each channel, as TIFF 6.0 (pages 13 to 16, 38 and 66) has it.
@@ -147,7 +225,7 @@ fn tiled_planes() -> Vec<u8> {
 #[test]
 fn a_tiff_with_tiles_of_one_channel_each_is_an_error_and_no_panic() {
     let error = decode(&tiled_planes(), &Limits::default()).unwrap_err();
-    assert!(matches!(&error, Error::UnknownFormat { reason } if reason.contains("tiles of one channel")), "{error}");
+    assert!(matches!(&error, Error::Unsupported { what, .. } if what.contains("tiles of one channel")), "{error}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod cli_refit_head;
 mod cli_refusal;
 mod cli_summary;
 mod cli_train;
+mod cli_values;
 mod common;
 mod data;
 mod decode;

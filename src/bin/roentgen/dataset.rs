@@ -9,9 +9,10 @@ use clap::builder::PossibleValuesParser;
 use roentgen::data::{self, Batch, Dataset, FolderOptions, Folders, LeftOut, Sample, Summary, Survey, Unreadable};
 use roentgen::error::{Error, Result};
 use roentgen::models::Architecture;
+use roentgen::preprocess::Preprocess;
 use serde_json::{Value, json};
 
-use crate::films::{self, printable};
+use crate::films::{self, ValueRange, printable};
 use crate::labels::Labels;
 use crate::ui;
 
@@ -39,15 +40,18 @@ pub struct Args {
     /// Films in the batch that is shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch_size: u16,
+    #[command(flatten)]
+    values: ValueRange,
     /// Print JSON: {classes, splits, sizes, unreadable, duplicates, left_out, files_left_out, notes, decided, by_class, groups,
-    /// warnings, batch}
+    /// unused, warnings, batch}
     #[arg(long)]
     json: bool,
 }
 
 /// Reads every film, prints what was found.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let architecture = Architecture::from_name(&args.arch)?;
+    let mut preprocess = Architecture::from_name(&args.arch)?.preprocess();
+    args.values.apply(&mut preprocess)?;
     // The folder as it is: nothing is held back for validation here.
     let options = FolderOptions {
         classes: args.classes,
@@ -59,10 +63,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut folders = data::open(&args.dir, &options)?;
     let mut films = Films::gather(&mut folders);
     let bar = ui::progress(films.samples.len(), "Reading films");
-    films.survey = data::survey(&films.samples, |_| bar.inc(1));
+    films.survey = data::survey(&films.samples, &preprocess, |_| bar.inc(1));
     bar.finish_and_clear();
     films.survey.unreadable.append(&mut folders.unreadable);
-    let batch = films.batch(&folders.classes, architecture, args.batch_size.into())?;
+    let batch = films.batch(&folders.classes, &preprocess, args.batch_size.into())?;
     if args.json {
         ui::say(films.to_json(&folders, &batch))?;
     } else {
@@ -107,15 +111,14 @@ impl Films {
     }
 
     /// A batch of readable training films, spread evenly over the classes' order; `None` when no film is readable.
-    fn batch(&self, classes: &[String], architecture: Architecture, size: usize) -> Result<Option<Batch>> {
+    fn batch(&self, classes: &[String], preprocess: &Preprocess, size: usize) -> Result<Option<Batch>> {
         let train: Vec<usize> = self.survey.readable.iter().copied().filter(|&i| self.split(i) == "train").collect();
         if train.is_empty() {
             return Ok(None);
         }
         let picks = (0..size).map(|i| self.samples[train[i * train.len() / size]].clone()).collect::<Vec<_>>();
-        let preprocess = architecture.preprocess();
-        let (dataset, _) = Dataset::load(&picks, classes, &preprocess, |_| ())?;
-        Ok(dataset.batches(&preprocess, size).next())
+        let (dataset, _) = Dataset::load(&picks, classes, preprocess, |_| ())?;
+        Ok(dataset.batches(preprocess, size).next())
     }
 
     /// What is worth saying about one set of copies beyond their names.
@@ -245,7 +248,7 @@ impl Films {
             json!({ "file": file, "kind": error.kind(), "message": error.to_string() })
         });
         let [smallest, largest] = self.survey.sizes;
-        let Summary { by_class, groups, warnings } = self.summary(classes);
+        let Summary { by_class, groups, unused, warnings } = self.summary(classes);
         json!({
             "classes": classes,
             "splits": Value::Object(splits.collect()),
@@ -258,6 +261,7 @@ impl Films {
             "decided": folders.decided,
             "by_class": by_class,
             "groups": groups,
+            "unused": unused,
             "warnings": warnings,
             "batch": batch.as_ref().map(|batch| json!({
                 "images": [batch.n, batch.channels, batch.height, batch.width],

@@ -140,7 +140,8 @@ fn likeliest(models: [&Classifier; 2], films: &[Sample]) -> Result<[String; 2]> 
         let rows = before.chunks_exact(classes.len()).zip(after.chunks_exact(classes.len()));
         Ok(rows.map(|(before, after)| [argmax(before), argmax(after)]).collect())
     };
-    let Outputs { values, unreadable, .. } = films::each(films, "films", |_, film| preprocess.apply(&film), see)?;
+    let Outputs { values, unreadable, .. } =
+        films::each(films, preprocess, "films", |_, film| preprocess.apply(&film), see)?;
     films::name_unreadable(&unreadable);
     let count = |model: usize, class: usize| values.iter().filter(|called| called[model] == class).count();
     Ok([0, 1].map(|model| {

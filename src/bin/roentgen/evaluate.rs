@@ -13,7 +13,7 @@ use roentgen::metrics::{Answered, Evaluation, Reached, Share, accuracy_by_source
 use roentgen::nn::Precision;
 use serde::Serialize;
 
-use crate::films::{self, Outputs, UnreadableFilm};
+use crate::films::{self, Outputs, UnreadableFilm, ValueRange};
 use crate::labels::Labels;
 use crate::refusal::{self, Counts};
 use crate::ui;
@@ -35,6 +35,8 @@ pub struct Args {
     /// Write the result as JSON to FILE; `-` prints it in place of the report
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValueRange,
     /// Count also which films the model refuses, and why; they are measured all the same
     #[arg(long)]
     refuse: bool,
@@ -73,7 +75,8 @@ struct Report {
 
 /// Measures the model and reports.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (card, safetensors) = read_model_folder(&args.model)?;
+    let (mut card, safetensors) = read_model_folder(&args.model)?;
+    args.values.apply(&mut card.preprocess)?;
     let precision = if args.int8 { Precision::Int8 } else { Precision::Float };
     let classifier = Classifier::with_precision(card.clone(), &safetensors, precision)?;
     let floats = args.int8.then(|| Classifier::new(card, &safetensors)).transpose()?;

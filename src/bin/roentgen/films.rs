@@ -8,12 +8,40 @@ use roentgen::classifier::Classifier;
 use roentgen::data::{ClassFacts, Facts, Labelled, Sample};
 use roentgen::error::{Error, Result};
 use roentgen::image::{Limits, Radiograph, decode};
+use roentgen::preprocess::Preprocess;
 use serde::Serialize;
 
 use crate::{model_folder, ui};
 
 /// Films in one pass through the network: enough to keep every core busy, 6 MB of input at 128 × 128 × 3.
 const BATCH: usize = 32;
+
+/// What whoever reads films can say of their values.
+#[derive(clap::Args, Clone)]
+pub struct ValueRange {
+    /// Values that are black and white in files that leave it open: 16 bits of which fewer are used (`0..4095` for twelve),
+    /// signed numbers, floats beyond 1. Files that say their own range, and those of 8 bits, are read as they are; a model's
+    /// own, where it was trained with one, unless this is given
+    #[arg(long, value_name = "BLACK..WHITE", allow_hyphen_values = true, value_parser = parse_range)]
+    value_range: Option<[f32; 2]>,
+}
+
+impl ValueRange {
+    /// Has films prepared by the range that was given, if one was.
+    ///
+    /// # Errors
+    /// Those of [`Preprocess::validate`].
+    pub fn apply(&self, preprocess: &mut Preprocess) -> Result<()> {
+        preprocess.value_range = self.value_range.or(preprocess.value_range);
+        preprocess.validate()
+    }
+}
+
+fn parse_range(text: &str) -> Result<[f32; 2], String> {
+    let number = |text: &str| text.trim().parse::<f32>().map_err(|_| format!("`{text}` is no number"));
+    let (black, white) = text.split_once("..").ok_or("give it as BLACK..WHITE, such as 0..4095")?;
+    Ok([number(black)?, number(white)?])
+}
 
 /// What [`outputs`] found.
 pub struct Outputs<'a, T = f32> {
@@ -38,18 +66,19 @@ pub struct UnreadableFilm {
     pub message: String,
 }
 
-/// Decodes every sample, makes of each what `input` makes of it, and hands that in batches to `network`, which gives one
-/// row a film. The progress bar says `what`.
+/// Decodes every sample, has `preprocess` say what its values mean, makes of each what `input` makes of it, and hands that in
+/// batches to `network`, which gives one row a film. The progress bar says `what`.
 ///
 /// # Errors
 /// [`Error::Dataset`] when no film can be read; whatever `network` returns.
 pub fn outputs<'a>(
     samples: &'a [Sample],
+    preprocess: &Preprocess,
     what: &'static str,
     input: impl Fn(Radiograph) -> Result<Vec<f32>> + Sync,
     network: impl Fn(&[f32]) -> Result<Vec<f32>>,
 ) -> Result<Outputs<'a>> {
-    each(samples, what, |_, film| input(film), |inputs| network(&inputs.concat()))
+    each(samples, preprocess, what, |_, film| input(film), |inputs| network(&inputs.concat()))
 }
 
 /// As [`outputs`], for whoever wants anything else of each film.
@@ -58,6 +87,7 @@ pub fn outputs<'a>(
 /// Those of [`outputs`].
 pub fn each<'a, I: Send, O>(
     samples: &'a [Sample],
+    preprocess: &Preprocess,
     what: &'static str,
     input: impl Fn(&'a Sample, Radiograph) -> Result<I> + Sync,
     network: impl Fn(Vec<I>) -> Result<Vec<O>>,
@@ -65,7 +95,7 @@ pub fn each<'a, I: Send, O>(
     let limits = Limits::default();
     let input = |sample: &'a Sample| {
         let bytes = sample.read(&limits)?;
-        let film = decode(&bytes, &limits)?;
+        let film = preprocess.ranged(&decode(&bytes, &limits)?)?.into_owned();
         let facts = Facts::of(&bytes, &film);
         Ok((input(sample, film)?, facts))
     };
@@ -110,7 +140,8 @@ pub fn judged<'a>(
     samples: &'a [Sample],
     network: impl Fn(&[f32]) -> Result<Vec<f32>>,
 ) -> Result<Outputs<'a>> {
-    outputs(samples, "films", |film| classifier.card().preprocess.apply(&film), network)
+    let card = classifier.card();
+    outputs(samples, &card.preprocess, "films", |film| card.preprocess.apply(&film), network)
 }
 
 /// What the films of each class are like as files, as a table.

@@ -44,7 +44,7 @@ enum Command {
     /// Say what is in a folder or zip of images: classes and splits, what is left out and why, what differs by class
     Dataset(dataset::Args),
     /// Train a network on folders of labelled films
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Classify image files with a model
     Predict(predict::Args),
     /// Fit and measure what a model refuses to judge
@@ -78,7 +78,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dataset(args) => dataset::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Predict(args) => predict::run(args),
         Command::RefitHead(args) => refit_head::run(args),
         Command::Refusal(args) => refusal::run(args),

@@ -15,6 +15,7 @@ use roentgen::formats::folder::{read_model_folder, write_file_atomically};
 use roentgen::image::{Limits, decode};
 use serde::Serialize;
 
+use crate::films::ValueRange;
 use crate::ui;
 
 /// What `roentgen predict` takes.
@@ -27,12 +28,14 @@ pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Image files (PNG, JPEG, WebP, BMP, TIFF, GIF)
+    /// Image files (PNG, JPEG, WebP, BMP, TIFF, PGM, GIF)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, error, ms}
+    /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, notes, error, ms}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    values: ValueRange,
     /// Show what the model says of refused files too, marked as refused
     #[arg(long)]
     show_anyway: bool,
@@ -72,7 +75,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let reason = format!("writes one picture, and {} files are named; name one", args.files.len());
         return Err(Error::Config { field: "explain", reason });
     }
-    let (card, safetensors) = read_model_folder(&args.model)?;
+    let (mut card, safetensors) = read_model_folder(&args.model)?;
+    args.values.apply(&mut card.preprocess)?;
     let classifier = Classifier::new(card, &safetensors)?;
     // The classifier has its own copy by now, and the files may be many.
     drop(safetensors);
@@ -91,6 +95,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
             text(&file, &outcome, args.show_anyway, ms, classifier.card().classes.as_slice())
         };
         bar.suspend(|| ui::say(line))?;
+        if !args.json {
+            outcome
+                .iter()
+                .flat_map(|prediction| &prediction.notes)
+                .for_each(|note| ui::complain(&format!("note: {note}")));
+        }
         bar.inc(1);
         if let (Some(out), Ok(prediction)) = (&args.explain, &outcome) {
             explain(&classifier, path, args.class.as_ref().unwrap_or(&prediction.label), out)?;
@@ -120,6 +130,7 @@ fn classify(classifier: &Classifier, path: &Path) -> Result<Prediction> {
 fn explain(classifier: &Classifier, path: &Path, class: &str, out: &Path) -> Result<()> {
     let limits = Limits::default();
     let film = decode(&read_film(path, &limits)?, &limits)?;
+    let film = classifier.card().preprocess.ranged(&film)?;
     let pixels = overlay(&film, &classifier.explain(&film, class)?, OPACITY);
     let picture = RgbImage::from_raw(film.width() as u32, film.height() as u32, pixels).expect("three values a pixel");
     let mut png = Cursor::new(Vec::new());

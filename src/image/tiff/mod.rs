@@ -1,25 +1,32 @@
 //! TIFF, read here rather than through `image`, which refuses grey floats, palettes and grey with alpha.
 
+mod pages;
+
 use std::io::Cursor;
 
+use tiff::decoder::ifd::Value;
 use tiff::decoder::{ChunkType, Decoder, DecodingResult};
-use tiff::tags::Tag;
-use tiff::{ColorType, TiffError};
+use tiff::tags::{CompressionMethod, Tag};
+use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
 use super::decode::{Limits, check_size};
 use super::orient::{Orientation, Stored};
 use super::rgba::{coloured, luminance, over_black};
+use super::unsupported::SAVE_AGAIN;
+use super::values::{Known, Values};
 use crate::error::{Error, Result};
 
-/// The first film of a TIFF file: grey of 1, 2, 4, 8, 16 or 32 bits, grey floats, palettes, RGB, CMYK; alpha.
+/// The film of a TIFF or BigTIFF file, its first page in full size: grey of 1 to 16 bits, longer, signed and float ones,
+/// palettes, RGB, CMYK; alpha.
 ///
 /// # Errors
-/// [`Error::TooLarge`] and [`Error::TooManyPixels`] before decoding, [`Error::UnknownFormat`] for the rarer kinds,
+/// [`Error::TooLarge`] and [`Error::TooManyPixels`] before decoding, [`Error::Unsupported`] for the rarer kinds,
 /// [`Error::Damaged`].
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
-    let unwrapped = palette_as_grey(bytes);
-    let mut decoder = Decoder::new(Cursor::new(unwrapped.as_deref().unwrap_or(bytes))).map_err(explain)?;
-    let (width, height) = decoder.dimensions().map_err(explain)?;
+    let page = pages::film(bytes);
+    let mut decoder = Decoder::new(Cursor::new(&*page.file)).map_err(explain)?;
+    let (stored_width, height) = decoder.dimensions().map_err(explain)?;
+    let width = page.packed.map_or(stored_width, |(width, _)| width);
     check_size(width, height, limits)?;
     let mut own = tiff::decoder::Limits::default();
     own.decoding_buffer_size = usize::try_from(limits.max_pixels.saturating_mul(8)).unwrap_or(usize::MAX);
@@ -27,30 +34,36 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
 
     let planes = tag(&mut decoder, Tag::PlanarConfiguration)?.is_some_and(|values| values == [SEPARATE_PLANES]);
     if planes && decoder.get_chunk_type() == ChunkType::Tile {
-        return Err(unsupported("TIFF tiles of one channel each".into()));
+        return Err(unsupported("TIFF with tiles of one channel each".into()));
     }
 
     let colour = decoder.colortype().map_err(explain)?;
     let orientation = tag(&mut decoder, Tag::Orientation)?
         .and_then(|values| Orientation::of_tag(u16::try_from(*values.first()?).ok()?));
     let alpha = tag(&mut decoder, Tag::ExtraSamples)?.and_then(|values| values.first().copied());
-    let palette = if unwrapped.is_some() { tag(&mut decoder, Tag::ColorMap)?.unwrap_or_default() } else { Vec::new() };
+    let palette = if page.palette { tag(&mut decoder, Tag::ColorMap)?.unwrap_or_default() } else { Vec::new() };
     let mut samples = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut samples).map_err(explain)?;
 
     let (height, width) = (height as usize, width as usize);
     let pixels = height * width;
-    let depth = colour.bit_depth();
-    let samples = scale(samples, width, depth)?;
+    let depth = page.packed.map_or(colour.bit_depth(), |(_, bits)| bits);
+    let Numbers { values: mut samples, kind } = numbers(samples, width, depth)?;
+    let [black, white] = kind.range(depth, &samples);
+    // Palettes are places in a table, never bright or dark themselves.
+    let [black, white] = if page.white_is_zero && !page.palette { [white, black] } else { [black, white] };
+    for value in &mut samples {
+        *value = unit((*value - black) / (white - black));
+    }
     let channels = match colour {
         ColorType::Gray(_) => 1,
         ColorType::Multiband { num_samples: 2, .. } => 2,
         ColorType::RGB(_) => 3,
         ColorType::RGBA(_) | ColorType::CMYK(_) => 4,
-        other => return Err(unsupported(format!("TIFF colours of the kind {other:?}"))),
+        other => return Err(unsupported(format!("TIFF with colours of the kind {other:?}"))),
     };
-    if unwrapped.is_some() && channels != 1 {
-        return Err(unsupported("TIFF palettes with more channels".into()));
+    if page.palette && channels != 1 {
+        return Err(unsupported("TIFF with a palette and more channels".into()));
     }
     if samples.len() < pixels * channels || depth < 8 && channels > 1 {
         return Err(Error::Damaged {
@@ -66,7 +79,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     let opaque = alpha == Some(ASSOCIATED_ALPHA);
     // A grey as a colour has exactly that grey for its luminance.
     let pixel: Box<dyn Fn(usize) -> [f32; 3]> = match colour {
-        ColorType::Gray(_) if unwrapped.is_some() => {
+        ColorType::Gray(_) if page.palette => {
             let colours = palette_colours(&palette, depth)?;
             let last = colours.len() as f32 - 1.0;
             Box::new(move |i| colours[(at(i, 0) * last).round() as usize])
@@ -78,9 +91,114 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
         ColorType::RGBA(_) if !opaque => Box::new(|i| over_black([at(i, 0), at(i, 1), at(i, 2), at(i, 3)])),
         _ => Box::new(rgb),
     };
-    let luma = (0..pixels).map(|i| luminance(pixel(i))).collect();
+    let luma: Vec<f32> = (0..pixels).map(|i| luminance(pixel(i))).collect();
     let coloured = coloured(pixels, &pixel);
-    Ok(Stored { height, width, luma, coloured, orientation: orientation.unwrap_or_default() })
+    let values = kind.values([black, white], &luma).filter(|_| depth > 8 && !page.palette);
+    let orientation = orientation.unwrap_or_default();
+    let mut stored = Stored { height, width, luma, coloured, values, orientation };
+    say(&mut decoder, &mut stored)?;
+    Ok(stored)
+}
+
+/// Numbers of a file before they are light.
+struct Numbers {
+    values: Vec<f32>,
+    kind: Kind,
+}
+
+/// What their type says of black and white.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Of as many bits: all of them are meant to be used.
+    Unsigned,
+    /// Nothing: no convention says what they count.
+    Open,
+    /// That 0 is black and 1 white, if they keep to that.
+    Float,
+}
+
+/// How far floats may lie outside of `[0, 1]` that are meant to be in it: what sharpening and resizing leave.
+const OVERSHOOT: f32 = 0.1;
+
+impl Kind {
+    /// Black and white by the type, or the smallest and the largest number where it does not say.
+    fn range(self, depth: u8, values: &[f32]) -> [f32; 2] {
+        if self == Self::Unsigned {
+            return [0.0, ((1u64 << depth) - 1) as f32];
+        }
+        let finite = values.iter().copied().filter(|value| value.is_finite());
+        let [low, high] = finite.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
+        let in_unit = low >= -OVERSHOOT && high <= 1.0 + OVERSHOOT;
+        match self {
+            Self::Float if in_unit => [0.0, 1.0],
+            _ if low < high => [low, high],
+            // All the same, which says as little; 0 is the other end of the range.
+            _ if low == high && low != 0.0 => [low.min(0.0), low.max(0.0)],
+            _ => [0.0, 1.0],
+        }
+    }
+
+    /// What is known of the numbers that became `luma` by `range`; `None` of floats in `[0, 1]`, which say it all.
+    fn values(self, range: [f32; 2], luma: &[f32]) -> Option<Values> {
+        let largest = range[0].max(range[1]);
+        match self {
+            Self::Unsigned => Some(Values::of_type(range, luma)),
+            Self::Float if range[0].min(range[1]) == 0.0 && largest == 1.0 => None,
+            _ => Some(Values { range, largest, known: Known::Nobody }),
+        }
+    }
+}
+
+/// Reads a film by the range that its file gives for black and white: in the tags that are there for it, or, as ImageJ has it,
+/// in its description.
+fn say(decoder: &mut Decoder<Cursor<&[u8]>>, stored: &mut Stored) -> Result<()> {
+    let mut of = |tag: Tag| Ok(decoder.find_tag(tag).map_err(explain)?.and_then(first));
+    let [low, high] = [of(Tag::SMinSampleValue)?, of(Tag::SMaxSampleValue)?];
+    let [least, most] = [of(Tag::MinSampleValue)?, of(Tag::MaxSampleValue)?];
+    let shown = match decoder.find_tag(Tag::ImageDescription).map_err(explain)? {
+        Some(Value::Ascii(text)) => shown_by_imagej(&text),
+        _ => None,
+    };
+    // A range that takes in more than half of what the type has room for changes little, and may be a mere statistic.
+    let narrow =
+        |values: &Values, high: f32| values.known == Known::Nobody || 2.0 * high < values.range[0].max(values.range[1]);
+    let within = |range: [f32; 2]| range[0] < range[1] && range.iter().all(|end| end.is_finite());
+    for range in [high.map(|high| [low.unwrap_or(0.0), high]), shown].into_iter().flatten().filter(|r| within(*r)) {
+        stored.say(range, |values| values.known != Known::Said && narrow(values, range[1]));
+    }
+    if let Some(range) = most.map(|most| [least.unwrap_or(0.0), most]).filter(|range| within(*range)) {
+        // That it is the largest value in use can be checked.
+        let true_of = |values: &Values| values.known == Known::Type && values.largest <= range[1];
+        stored.say(range, |values| true_of(values) && narrow(values, range[1]));
+    }
+    Ok(())
+}
+
+/// The first number of a tag.
+fn first(value: Value) -> Option<f32> {
+    Some(match value {
+        Value::List(values) => return values.into_iter().next().and_then(first),
+        Value::Byte(v) => v.into(),
+        Value::Short(v) => v.into(),
+        Value::SignedByte(v) => v.into(),
+        Value::SignedShort(v) => v.into(),
+        Value::Unsigned(v) => v as f32,
+        Value::Signed(v) => v as f32,
+        Value::UnsignedBig(v) => v as f32,
+        Value::SignedBig(v) => v as f32,
+        Value::Float(v) => v,
+        Value::Double(v) => v as f32,
+        _ => return None,
+    })
+}
+
+/// The range that ImageJ shows: `min=` and `max=` in a description that begins with its name.
+fn shown_by_imagej(description: &str) -> Option<[f32; 2]> {
+    description.starts_with("ImageJ=").then_some(())?;
+    let number = |name: &str| {
+        description.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('=')?.trim().parse().ok())
+    };
+    Some([number("min")?, number("max")?])
 }
 
 /// `ExtraSamples` of alpha that the colours were multiplied with when they were stored, and of alpha that they were not
@@ -92,49 +210,14 @@ const UNASSOCIATED_ALPHA: u32 = 2;
 /// tiled.
 const SEPARATE_PLANES: u32 = 2;
 
-/// `PhotometricInterpretation` of palettes, and of grey with 0 as black (TIFF 6.0, page 37).
-const PALETTE: u16 = 3;
-const BLACK_IS_ZERO: u16 = 1;
-
-/// A copy of the file whose palette indices pass for grey values, which the `tiff` crate reads; `None` when the first
-/// picture has no palette, or is not laid out as TIFF 6.0, pages 13 to 16, has it.
-fn palette_as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
-    let little = bytes.starts_with(b"II*\0");
-    if !little && !bytes.starts_with(b"MM\0*") {
-        return None;
-    }
-    let word = |at: usize| -> Option<u16> {
-        let pair: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) })
-    };
-    let directory = match (little, word(4)?, word(6)?) {
-        (true, low, high) | (false, high, low) => usize::from(high) << 16 | usize::from(low),
-    };
-    let first_entry = directory.checked_add(2)?;
-    for entry in (0..usize::from(word(directory)?)).map(|i| first_entry.checked_add(12 * i)) {
-        let entry = entry?;
-        if word(entry)? == Tag::PhotometricInterpretation.to_u16() {
-            let value = entry.checked_add(8)?;
-            if word(value)? != PALETTE {
-                return None;
-            }
-            let mut copy = bytes.to_vec();
-            let grey = if little { BLACK_IS_ZERO.to_le_bytes() } else { BLACK_IS_ZERO.to_be_bytes() };
-            copy[value..value + 2].copy_from_slice(&grey);
-            return Some(copy);
-        }
-    }
-    None
-}
-
 /// The unsigned values of a tag; `None` when the file has none.
 fn tag(decoder: &mut Decoder<Cursor<&[u8]>>, tag: Tag) -> Result<Option<Vec<u32>>> {
     decoder.find_tag_unsigned_vec(tag).map_err(explain)
 }
 
 /// A float clamped to `[0, 1]`; what is not a number becomes black.
-fn unit(value: f64) -> f32 {
-    if value > 0.0 { value.min(1.0) as f32 } else { 0.0 }
+fn unit(value: f32) -> f32 {
+    if value > 0.0 { value.min(1.0) } else { 0.0 }
 }
 
 /// A palette's value in `[0, 1]`. Writers scale bytes to its 16 bits by 256 or by 257; the high byte is right for both.
@@ -142,18 +225,31 @@ fn high_byte(value: u32) -> f32 {
     (value >> 8) as f32 / 255.0
 }
 
-/// Samples of any type as values in `[0, 1]`.
-fn scale(samples: DecodingResult, width: usize, depth: u8) -> Result<Vec<f32>> {
+/// Samples of any type as numbers.
+fn numbers(samples: DecodingResult, width: usize, depth: u8) -> Result<Numbers> {
+    use DecodingResult::*;
+    /// As floats: beyond 24 bits no image is told apart by the last of them.
+    macro_rules! floats {
+        ($values:ident, $kind:ident) => {
+            Numbers { values: $values.into_iter().map(|value| value as f32).collect(), kind: Kind::$kind }
+        };
+    }
     Ok(match samples {
-        DecodingResult::U8(packed) if depth < 8 => unpack(&packed, width, depth),
-        DecodingResult::U8(values) if depth == 8 => values.iter().map(|&v| f32::from(v) / 255.0).collect(),
-        DecodingResult::U16(values) if depth == 16 => values.iter().map(|&v| f32::from(v) / 65535.0).collect(),
-        DecodingResult::U32(values) if depth == 32 => {
-            values.iter().map(|&v| (f64::from(v) / f64::from(u32::MAX)) as f32).collect()
-        }
-        DecodingResult::F32(values) => values.iter().map(|&v| unit(f64::from(v))).collect(),
-        DecodingResult::F64(values) => values.iter().map(|&v| unit(v)).collect(),
-        _ => return Err(unsupported(format!("TIFF samples of {depth} bits in an unusual form"))),
+        U8(packed) if depth != 8 => Numbers { values: unpack(&packed, width, depth), kind: Kind::Unsigned },
+        U8(values) => floats!(values, Unsigned),
+        U16(values) if depth == 16 => floats!(values, Unsigned),
+        // Where the highest bits are in use, all are.
+        U32(values) if values.iter().any(|value| value >> 30 > 0) => floats!(values, Unsigned),
+        U32(values) => floats!(values, Open),
+        U64(values) => floats!(values, Open),
+        I8(values) => floats!(values, Open),
+        I16(values) => floats!(values, Open),
+        I32(values) => floats!(values, Open),
+        I64(values) => floats!(values, Open),
+        F16(values) => Numbers { values: values.into_iter().map(f32::from).collect(), kind: Kind::Float },
+        F32(values) => Numbers { values, kind: Kind::Float },
+        F64(values) => floats!(values, Float),
+        _ => return Err(unsupported(format!("TIFF with samples of {depth} bits"))),
     })
 }
 
@@ -167,25 +263,44 @@ fn palette_colours(palette: &[u32], depth: u8) -> Result<Vec<[f32; 3]>> {
     Ok((0..levels).map(|i| colour(i).map(high_byte)).collect())
 }
 
-/// Samples of 1, 2 or 4 bits, rows padded to whole bytes, as values in `[0, 1]`.
+/// Numbers of 1 to 15 bits, the high ones first, rows padded to whole bytes.
 fn unpack(packed: &[u8], width: usize, depth: u8) -> Vec<f32> {
     let bits = usize::from(depth);
-    let white = (1u32 << bits) - 1;
     let row_bytes = (width * bits).div_ceil(8);
-    let sample = |row: &[u8], x: usize| {
-        let byte = u32::from(row[x * bits / 8]);
-        (byte >> (8 - bits - x * bits % 8) & white) as f32 / white as f32
+    let number = |row: &[u8], x: usize| {
+        let (first, last) = (x * bits / 8, ((x + 1) * bits - 1) / 8);
+        let joined = row[first..=last].iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte));
+        let behind = 8 * (last + 1) - (x + 1) * bits;
+        (joined >> behind & ((1 << bits) - 1)) as f32
     };
-    packed.chunks_exact(row_bytes).flat_map(|row| (0..width).map(move |x| sample(row, x))).collect()
+    packed.chunks_exact(row_bytes).flat_map(|row| (0..width).map(move |x| number(row, x))).collect()
 }
 
 fn unsupported(what: String) -> Error {
-    Error::UnknownFormat { reason: format!("{what} are not supported") }
+    Error::Unsupported { what, advice: SAVE_AGAIN }
 }
 
 fn explain(error: TiffError) -> Error {
     match error {
-        TiffError::UnsupportedError(what) => Error::UnknownFormat { reason: format!("TIFF: {what}") },
+        TiffError::UnsupportedError(TiffUnsupportedError::UnsupportedCompressionMethod(method)) => {
+            unsupported(format!("TIFF compressed with {}", compression(method)))
+        }
+        TiffError::UnsupportedError(what) => unsupported(format!("TIFF of this kind ({what})")),
         other => Error::Damaged { format: "TIFF", reason: other.to_string() },
+    }
+}
+
+/// The usual name of a compression, by its number in the registries of TIFF tags.
+fn compression(method: CompressionMethod) -> String {
+    match method.to_u16() {
+        2 | 3 => "CCITT codes of groups 1 to 3".into(),
+        6 => "the JPEG of TIFF 6.0, since replaced".into(),
+        33003 | 33004 | 33005 | 34712 => "JPEG 2000".into(),
+        34887 => "LERC".into(),
+        34925 => "LZMA".into(),
+        50000 | 34926 => "Zstandard".into(),
+        50001 | 34927 => "WebP".into(),
+        50002 => "JPEG XL".into(),
+        number => format!("method {number}"),
     }
 }

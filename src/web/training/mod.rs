@@ -67,10 +67,7 @@ impl TrainingSet {
         self.shared = None;
         let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
         let films = &self.films;
-        let read = |bytes: &[u8]| {
-            let film = decode(bytes, &Limits::default())?;
-            Ok((films.prepare(&film)?, Facts::of(bytes, &film)))
-        };
+        let read = |bytes: &[u8]| films.prepare(bytes, &decode(bytes, &Limits::default())?);
         let greys: Vec<(String, Result<(Vec<u8>, Facts)>)> =
             files.into_par_iter().map(|(path, bytes)| (path, read(&bytes))).collect();
         let failed: Vec<Failed> = greys.into_iter().filter_map(|(path, grey)| self.insert(path, grey)).collect();
@@ -82,7 +79,7 @@ impl TrainingSet {
     #[wasm_bindgen(js_name = addFilm)]
     pub fn add_film(&mut self, path: String, film: &Film, bytes: &[u8]) -> Result<String, JsValue> {
         self.shared = None;
-        let grey = self.films.prepare(&film.0).map(|grey| (grey, Facts::of(bytes, &film.0)));
+        let grey = self.films.prepare(bytes, &film.0);
         json(&Vec::from_iter(self.insert(path, grey)))
     }
 

@@ -71,7 +71,7 @@ pub fn all<'a>(
         });
         Ok(seen.collect())
     };
-    films::each(samples, "test films", prepare, see)
+    films::each(samples, preprocess, "test films", prepare, see)
 }
 
 /// Features and pixels alone.
@@ -83,7 +83,7 @@ pub fn features<'a>(classifier: &Classifier, samples: &'a [Sample]) -> Result<Ou
         let rows = features.chunks_exact(features.len() / pixels.len()).zip(pixels);
         Ok(rows.map(|(features, pixels)| Seen { features: features.to_vec(), pixels, ..Seen::default() }).collect())
     };
-    films::each(samples, "validation films", prepare, see)
+    films::each(samples, &classifier.card().preprocess, "validation films", prepare, see)
 }
 
 fn pixels(film: &Radiograph) -> Result<Vec<f32>> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::films::ValueRange;
 use clap::ValueEnum;
 use roentgen::data::{Balance, Draw, Either, Hospital};
 use roentgen::error::{Error, Result};
@@ -151,6 +152,8 @@ pub struct Args {
     /// Begin anew although --out holds a checkpoint, and replace it
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
+    #[command(flatten)]
+    values: ValueRange,
     /// Print one JSON line an epoch on standard output
     #[arg(long)]
     pub json: bool,
@@ -227,18 +230,20 @@ impl Args {
                 TrainConfig::recipe(architecture, classes).learning(freeze)
             }
         };
+        let mut preprocess = base.preprocess;
+        self.values.apply(&mut preprocess)?;
         let contrast = self.contrast.map(|name| match name {
             ContrastName::None => Contrast::None,
             ContrastName::Equalise => Contrast::Equalise,
         });
         let config = TrainConfig {
             preprocess: Preprocess {
-                height: self.side.unwrap_or(base.preprocess.height),
-                width: self.side.unwrap_or(base.preprocess.width),
-                contrast: contrast.unwrap_or(base.preprocess.contrast),
-                mean: self.mean.unwrap_or(base.preprocess.mean),
-                std: self.std.unwrap_or(base.preprocess.std),
-                ..base.preprocess
+                height: self.side.unwrap_or(preprocess.height),
+                width: self.side.unwrap_or(preprocess.width),
+                contrast: contrast.unwrap_or(preprocess.contrast),
+                mean: self.mean.unwrap_or(preprocess.mean),
+                std: self.std.unwrap_or(preprocess.std),
+                ..preprocess
             },
             augment: Augment {
                 blur: self.blur,
