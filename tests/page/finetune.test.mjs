@@ -84,6 +84,37 @@ test('a last layer has the losses of roentgen train, the same weights for the sa
   await context.close();
 });
 
+test('its own classes keep the rows of the last layer, a new one gets its own, and a notice says so', { timeout: 300_000 }, async () => {
+  // Folders come in alphabetical order, which is not the card's.
+  const set = {};
+  for (const [i, name] of [...card.classes, 'Mass'].entries()) {
+    for (const [path, bytes] of Object.entries(films({ train: 4, val: 1 }, 1000 * (i + 1)))) {
+      if (path.includes(i % 2 === 0 ? 'bright' : 'dark')) set[path.replace(/bright|dark/, name)] = bytes;
+    }
+  }
+  const data = writtenTo(join(folder, 'rows'), set);
+  const { stdout, stderr } = await roentgen('train', '--data', data, '--out', join(folder, 'rows-by-command'), '--init', shipped,
+    '--freeze', 'backbone', '--epochs', '1', '--steps-per-epoch', '1', '--seed', '3', '--json');
+  const { context, page, complaints } = await pageWithFilms(browser, empty.url, set);
+  const reports = await page.evaluate(async () => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ from: 'models/four-findings/', freeze: 'backbone', seed: 3 });
+    const data = await trainer.read(window.films);
+    const reports = [];
+    for await (const report of trainer.fit(data, { epochs: 1, steps_per_epoch: 1 })) reports.push(report);
+    trainer.close();
+    return reports;
+  });
+  const notice = reports.find(({ type, message }) => type === 'notice' && /last layer/.test(message))?.message;
+  assert.match(notice, /^The last layer keeps what the model knows of Bacterial Pneumonia, COVID-19, Normal, Viral Pneumonia\. It starts anew for Mass\.$/);
+  assert.ok(stderr.includes(notice), stderr);
+  const epoch = reports.find(({ type }) => type === 'epoch');
+  const expected = JSON.parse(stdout.trim());
+  assert.ok(Math.abs(epoch.validation.loss - expected.validation.loss) < 1e-3 * expected.validation.loss, `${epoch.validation.loss}`);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test('on the page: 2 × 20 films, a last layer, its numbers, its model in use and saved; then another network', { timeout: 300_000 }, async (t) => {
   const data = writtenTo(join(folder, 'page'), films({ train: 20, test: 8 }, 300));
   const { context, page, complaints } = await watched(browser);

@@ -30,10 +30,14 @@ export function picture(name) {
   return { name: name.split('/').at(-1), type: types[name.split('.').at(-1)] ?? '', bytes: readFileSync(path), path };
 }
 
-/** A greyscale PNG; `grey` gives the byte at `(x, y)`. */
-export function greyPng(width, height, grey) {
-  const rows = Buffer.alloc(height * (width + 1));
-  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) rows[y * (width + 1) + x + 1] = grey(x, y);
+/** A greyscale PNG of 8 or 16 bits; `grey` gives the value at `(x, y)`. */
+export function greyPng(width, height, grey, bits = 8) {
+  const size = bits / 8;
+  const row = size * width + 1;
+  const rows = Buffer.alloc(height * row);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) rows.writeUIntBE(grey(x, y), y * row + size * x + 1, size);
+  }
   const chunk = (type, data) => {
     const body = Buffer.concat([Buffer.from(type), data]);
     const frame = Buffer.alloc(8);
@@ -41,7 +45,7 @@ export function greyPng(width, height, grey) {
     frame.writeUInt32BE(crc32(body), 4);
     return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
   };
-  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0]);
+  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, bits, 0, 0, 0, 0]);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   return Buffer.concat([
@@ -242,8 +246,8 @@ export function roentgen(...args) {
 }
 
 /** What the command-line tool says of files with the model in `folder`, of refused ones too: its JSON lines, in order. */
-export async function predict(files, folder = model) {
-  const { stdout } = await roentgen('predict', '--model', folder, '--json', '--show-anyway', ...files).catch(
+export async function predict(files, folder = model, ...more) {
+  const { stdout } = await roentgen('predict', '--model', folder, '--json', '--show-anyway', ...more, ...files).catch(
     // It exits with 1 when one of the files could not be read; what it says of the others stands.
     (error) => (error.code === 1 ? error : Promise.reject(error)),
   );

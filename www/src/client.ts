@@ -3,7 +3,7 @@
 import * as Comlink from 'comlink';
 import workerUrl from './worker?worker&url';
 import { Link, type CallOptions } from './link';
-import type { Classification, Explanation, Film, ModelFiles, Opened, Progress, RunOptions } from './types';
+import type { Classification, Explanation, Film, ModelFiles, Opened, Progress, RunOptions, ValueRange } from './types';
 import type { Engine } from './worker';
 
 export type { CallOptions } from './link';
@@ -20,7 +20,12 @@ export interface JudgeOptions extends CallOptions {
   onFilm?: ((film: Film) => void) | undefined;
   /** Whether what the model says of a picture that it refuses is wanted all the same. */
   showAnyway?: boolean | undefined;
+  /** How to read files whose values leave open what is black and white; all others are read as they are. */
+  valueRange?: ValueRange | undefined;
 }
+
+/** What a heat map takes besides. */
+export type ExplainOptions = Pick<JudgeOptions, 'signal' | 'valueRange'>;
 
 /** A worker with at most one model in it. */
 export class Client {
@@ -53,7 +58,8 @@ export class Client {
       if (options.onFilm === undefined || options.signal?.aborted) film.bitmap.close();
       else options.onFilm(film);
     });
-    return this.#link.call(options.signal, (job) => this.#link.engine.classify(job, image, options.showAnyway ?? false, onFilm));
+    const { signal, showAnyway = false, valueRange } = options;
+    return this.#link.call(signal, (job) => this.#link.engine.classify(job, image, showAnyway, valueRange, onFilm));
   }
 
   /**
@@ -61,9 +67,9 @@ export class Client {
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  explain(image: Blob | ImageData, label: string, options: CallOptions): Promise<Explanation> {
+  explain(image: Blob | ImageData, label: string, { signal, valueRange }: ExplainOptions): Promise<Explanation> {
     // JavaScript may leave the class out; as a string it is an unknown one, of which the error says what to ask for.
-    return this.#link.call(options.signal, (job) => this.#link.engine.explain(job, image, String(label)));
+    return this.#link.call(signal, (job) => this.#link.engine.explain(job, image, String(label), valueRange));
   }
 
   /** Ends the worker and with it every call under way, which rejects with an AbortError. */

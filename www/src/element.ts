@@ -7,7 +7,7 @@ import { modelFolder, type ClassifyOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
 import { take, takeFrom, type Taken } from './transfer';
-import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Runtime } from './types';
+import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Runtime, ValueRange } from './types';
 import { view } from './view';
 
 /** The model is loaded and checked: its card, and what runs it. */
@@ -38,7 +38,7 @@ export interface XrayClassifierEventMap {
  * A classifier for films that are dropped on it, pasted, picked, or given to {@link XrayClassifier.classify}.
  *
  * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `map`, `panel`,
- * `label`, `scores`, `bar`, `called`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
+ * `label`, `note`, `scores`, `bar`, `called`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
  *
  * @fires roentgen-ready - {@link ReadyDetail}
  * @fires roentgen-result - {@link ResultDetail}
@@ -69,6 +69,7 @@ export class XrayClassifier extends LitElement {
   #asked = new AbortController();
   /** The last film, for another try and for its map. */
   #file: Blob | ImageData | undefined;
+  #range: ValueRange | undefined;
   #drawn: Film | undefined;
   #laid: Explanation | undefined;
   /** A model at hand, which goes before the attribute's. */
@@ -155,7 +156,8 @@ export class XrayClassifier extends LitElement {
       retry: () => void this.#retry(),
       explain: (label) => void this.#explain(label),
       fade: (opacity) => this.#show({ opacity }),
-      showAnyway: () => this.#showAnyway(),
+      showAnyway: () => this.#again({ showAnyway: true, valueRange: this.#range }),
+      range: (valueRange) => this.#again({ valueRange }),
     });
   }
 
@@ -224,7 +226,7 @@ export class XrayClassifier extends LitElement {
 
   async #judge(
     { file, others }: Taken,
-    { signal, showAnyway }: Omit<ClassifyOptions, 'onFilm'> = {},
+    { signal, showAnyway, valueRange }: Omit<ClassifyOptions, 'onFilm'> = {},
   ): Promise<Classification> {
     this.#job.abort();
     const job = new AbortController();
@@ -232,6 +234,7 @@ export class XrayClassifier extends LitElement {
     const either = signal === undefined ? job.signal : AbortSignal.any([job.signal, signal]);
     const name = file instanceof File ? file.name : '';
     this.#file = file;
+    this.#range = valueRange;
     this.#show({ name, others, film: undefined, overlay: { phase: 'none' }, judgement: { phase: 'reading' } });
     // The first update is what begins to load the model.
     if (!this.hasUpdated) await this.updateComplete;
@@ -243,6 +246,7 @@ export class XrayClassifier extends LitElement {
       const result = await this.#client.classify(file, {
         signal: either,
         showAnyway,
+        valueRange,
         onFilm: (film) => this.#show({ film, judgement: { phase: 'judging' } }),
       });
       this.#show({ judgement: { phase: 'judged', result } });
@@ -274,7 +278,7 @@ export class XrayClassifier extends LitElement {
     this.#show({ overlay: { phase: 'reading', label } });
     try {
       const signal = AbortSignal.any([asked.signal, this.#job.signal]);
-      this.#show({ overlay: { phase: 'shown', label, explanation: await client.explain(file, label, { signal }) } });
+      this.#show({ overlay: { phase: 'shown', label, explanation: await client.explain(file, label, { signal, valueRange: this.#range }) } });
     } catch (cause) {
       if (!isAbort(cause)) this.#show({ overlay: { phase: 'failed', label, error: typed(cause) } });
     }
@@ -294,10 +298,10 @@ export class XrayClassifier extends LitElement {
     this.#judge(taken).catch(() => {});
   }
 
-  /** Judges the film at hand again, and shows it although it was refused. */
-  #showAnyway(): void {
+  /** Judges the film at hand again, otherwise. */
+  #again(options: ClassifyOptions): void {
     if (this.#file === undefined) return;
-    this.#judge({ file: this.#file, others: this.#state.others }, { showAnyway: true }).catch(() => {});
+    this.#judge({ file: this.#file, others: this.#state.others }, options).catch(() => {});
   }
 
   async #retry(): Promise<void> {

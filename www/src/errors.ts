@@ -25,15 +25,33 @@ export class RoentgenError extends Error {
   }
 }
 
-/** The file is no picture, or of a format that is not read here. */
+/** The file is no picture, or of a format that nobody here knows. */
 export class UnknownFormatError extends RoentgenError {
   constructor(detail = '') {
     super(
       'unknown-format',
-      'This file is not a picture that can be read here. Export the film as PNG, JPEG, TIFF, WebP, BMP or GIF and try that file. A DICOM film has to be exported too.',
+      'This file is not a picture that can be read here. Export the film as PNG, JPEG, TIFF, WebP, BMP or GIF and try that file.',
       detail,
     );
   }
+}
+
+/** The format is known, and not read here; the message says which it is and what to do. */
+export class UnsupportedFormatError extends RoentgenError {
+  constructor(detail = '') {
+    super('unsupported-format', sentence(detail));
+  }
+}
+
+/** Nobody says which of the file's values are black and white; `valueRange` of `classify` would. */
+export class ValueRangeError extends RoentgenError {
+  constructor(detail = '') {
+    super('value-range', sentence(detail));
+  }
+}
+
+function sentence(detail: string): string {
+  return `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`;
 }
 
 /** The picture breaks the rules of its format or ends early. */
@@ -204,7 +222,7 @@ export class ArchiveError extends RoentgenError {
 /** A setting of a training run makes no sense. */
 export class SettingsError extends RoentgenError {
   constructor(detail = '') {
-    super('settings', `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`);
+    super('settings', sentence(detail));
   }
 }
 
@@ -269,6 +287,10 @@ export function errorOf({ kind, detail, url, status, unreadable }: Failure): Roe
   switch (kind) {
     case 'unknown-format':
       return new UnknownFormatError(detail);
+    case 'unsupported-format':
+      return new UnsupportedFormatError(detail);
+    case 'value-range':
+      return new ValueRangeError(detail);
     case 'damaged':
       return new DamagedError(detail);
     case 'too-large':

@@ -12,13 +12,13 @@
  */
 
 import { isFiles, modelFolder } from './address';
-import { Client, type CallOptions, type JudgeOptions, type OpenOptions } from './client';
+import { Client, type ExplainOptions, type JudgeOptions, type OpenOptions } from './client';
 import type { Classification, Explanation, ModelCard, ModelFiles, Runtime } from './types';
 
 export { modelFolder } from './address';
 export * from './errors';
 export type * from './types';
-export type { CallOptions, JudgeOptions as ClassifyOptions, OpenOptions } from './client';
+export type { CallOptions, ExplainOptions, JudgeOptions as ClassifyOptions, OpenOptions } from './client';
 export * from './train';
 
 /** Where the model is, what to do while it loads, and how it is to run. */
@@ -34,7 +34,7 @@ export interface RoentgenClassifier {
   /** Which build of the core runs, and on how many threads. */
   readonly runtime: Runtime;
   /**
-   * Judges one film: a PNG, JPEG, TIFF, WebP, BMP or GIF file, or the pixels of a canvas. Calls run one after the other.
+   * Judges one film: a PNG, JPEG, TIFF, WebP, BMP, PGM or GIF file, or the pixels of a canvas. Calls run one after the other.
    *
    * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
    */
@@ -46,7 +46,7 @@ export interface RoentgenClassifier {
    *
    * @throws RoentgenError of a kind in `errors.ts`, `unknown-class` among them; the signal's reason when aborted
    */
-  explain(image: Blob | ImageData, label: string, options?: CallOptions): Promise<Explanation>;
+  explain(image: Blob | ImageData, label: string, options?: ExplainOptions): Promise<Explanation>;
   /** Ends the worker; a call under way rejects with an AbortError. */
   close(): void;
 }

@@ -58,7 +58,7 @@ export function noFilms(core: TrainingCore, network: Settings): Films {
 
 /** Whether films read for one network are what another sees. */
 export function areFor({ network }: Films, { preprocess }: Settings): boolean {
-  const { height, width, channels, contrast, mean, std } = network.preprocess;
+  const { height, width, channels, contrast, mean, std, value_range } = network.preprocess;
   return [
     [height, preprocess.height],
     [width, preprocess.width],
@@ -66,6 +66,7 @@ export function areFor({ network }: Films, { preprocess }: Settings): boolean {
     [contrast, preprocess.contrast],
     [mean, preprocess.mean],
     [std, preprocess.std],
+    [String(value_range), String(preprocess.value_range)],
   ].every(([one, other]) => one === other);
 }
 

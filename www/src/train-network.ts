@@ -1,7 +1,7 @@
 /** Which network the page trains: the tutorial's from random weights, or a model's, its last layer or all of it. */
 
 import type { NetworkOptions, Settings } from './train';
-import type { ModelFiles } from './types';
+import type { ModelFiles, ValueRange } from './types';
 
 /** What the fields of the network say. */
 export interface NetworkChoice {
@@ -10,6 +10,8 @@ export interface NetworkChoice {
   model: string;
   /** The model of a folder, once it is chosen. */
   files: ModelFiles | undefined;
+  /** How films are read whose values leave open what is black and white. */
+  range: ValueRange | undefined;
 }
 
 /** In place of an address: a folder of the user's. */
@@ -21,18 +23,19 @@ export function siteModels(): [string, string][] {
   return options.filter(({ value }) => value.endsWith('/')).map(({ value, text }) => [value, text]);
 }
 
-export const RANDOM: NetworkChoice = { learns: 'random', model: siteModels()[0]?.[0] ?? FOLDER, files: undefined };
+export const RANDOM: NetworkChoice = { learns: 'random', model: siteModels()[0]?.[0] ?? FOLDER, files: undefined, range: undefined };
 
 /** What the trainer is asked for; undefined as long as a folder is to be chosen. */
-export function optionsOf({ learns, model, files }: NetworkChoice): NetworkOptions | undefined {
-  if (learns === 'random') return { architecture: 'scratch-cnn' };
+export function optionsOf({ learns, model, files, range: valueRange }: NetworkChoice): NetworkOptions | undefined {
+  if (learns === 'random') return { architecture: 'scratch-cnn', valueRange };
   const from = model === FOLDER ? files : model;
-  return from === undefined ? undefined : { from, freeze: learns === 'last' ? 'backbone' : 'none' };
+  return from === undefined ? undefined : { from, freeze: learns === 'last' ? 'backbone' : 'none', valueRange };
 }
 
 /** The choice that led to these settings. A folder is not remembered. */
-export function chosenBy({ start, freeze }: Settings): NetworkChoice {
-  if (start === undefined) return RANDOM;
+export function chosenBy({ start, freeze, preprocess }: Settings): NetworkChoice {
+  const { value_range: range } = preprocess;
+  if (start === undefined) return { ...RANDOM, range };
   const own = siteModels().find(([address]) => address.split('/').at(-2) === start.model);
-  return { learns: freeze === 'backbone' ? 'last' : 'all', model: own?.[0] ?? FOLDER, files: undefined };
+  return { learns: freeze === 'backbone' ? 'last' : 'all', model: own?.[0] ?? FOLDER, files: undefined, range };
 }

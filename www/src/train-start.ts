@@ -4,13 +4,14 @@ import type { Failure } from './errors';
 import { download, get, gunzip } from './fetch';
 import type { TrainingCore } from './modules';
 import type { Freeze, Network, Settings } from './train-types';
-import type { ModelCard, ModelFiles } from './types';
+import type { ModelCard, ModelFiles, ValueRange } from './types';
+import { checkRange } from './wasm';
 
 /** A model at hand, or the absolute address of its folder, ending in a slash. */
 export type Model = ModelFiles | string;
 
 /** Which network: a built-in one with random weights, or a model's. */
-export type Choice = { architecture: string } | { from: Model; freeze: Freeze };
+export type Choice = ({ architecture: string } | { from: Model; freeze: Freeze }) & { range: ValueRange | undefined };
 
 /** A network, and the model that its runs start from. */
 export interface Chosen extends Network {
@@ -23,16 +24,20 @@ export interface Chosen extends Network {
  * @throws the core's errors for a card that it cannot use, {@link Failure} of kind `network`
  */
 export async function chosen(core: TrainingCore, choice: Choice, signal: AbortSignal): Promise<Chosen> {
-  if ('architecture' in choice) return described(core, core.Trainer.recipe(choice.architecture, []), undefined);
+  const { range } = choice;
+  checkRange(range);
+  if ('architecture' in choice) return described(core, core.Trainer.recipe(choice.architecture, []), range, undefined);
   const { from: model, freeze } = choice;
   const card = typeof model === 'string' ? await (await get(new URL('model.json', model), signal)).text() : model.card;
-  return described(core, core.Trainer.transfer(card, [], JSON.stringify(freeze)), { card, model });
+  return described(core, core.Trainer.transfer(card, [], JSON.stringify(freeze)), range, { card, model });
 }
 
-function described(core: TrainingCore, recipe: string, start: Chosen['start']): Chosen {
+function described(core: TrainingCore, json: string, range: ValueRange | undefined, start: Chosen['start']): Chosen {
+  const recipe = JSON.parse(json) as Settings;
+  if (range !== undefined) recipe.preprocess.value_range = range;
   // Two classes until there are films.
-  const { layers, parameters, learning } = JSON.parse(core.describeNetwork(recipe, 2)) as Omit<Network, 'recipe'>;
-  return { recipe: JSON.parse(recipe) as Settings, layers, parameters, learning, start };
+  const { layers, parameters, learning } = JSON.parse(core.describeNetwork(JSON.stringify(recipe), 2)) as Omit<Network, 'recipe'>;
+  return { recipe, layers, parameters, learning, start };
 }
 
 /**

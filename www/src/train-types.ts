@@ -1,6 +1,6 @@
 /** What crosses the border between the Rust core and the page in training: names and units as in the core's JSON. */
 
-import type { Evaluation, ModelFiles, Runtime } from './types';
+import type { Evaluation, ModelFiles, Runtime, ValueRange } from './types';
 
 /** The optimiser and its constants. */
 export type Optimizer =
@@ -27,7 +27,7 @@ export interface Settings {
   architecture: string;
   /** In the order of the network's outputs. */
   classes: string[];
-  preprocess: { height: number; width: number; channels: number; contrast: string; mean: number; std: number };
+  preprocess: { height: number; width: number; channels: number; contrast: string; mean: number; std: number; value_range?: ValueRange };
   augment: Augment;
   /** `classes` draws every class equally often. */
   balance: 'none' | 'classes' | 'classes-and-sources' | 'square-root';
@@ -90,6 +90,13 @@ export interface DataReport {
   left_out: LeftOut[];
   /** What the films of each class are like as files. */
   by_class: ClassFacts[];
+  /** Films whose values leave most of their type unused, where there are any: `valueRange` may be meant. */
+  unused?: {
+    /** The power of two that the values of all of them lie below. */
+    below: number;
+    /** Of each class, how many of its films they are. */
+    by_class: [films: number, all: number][];
+  };
   /** Patients, or other groups; null when nobody knows. */
   groups: { groups: number; images: number; across_splits: string[] } | null;
   /** In which way a class differs from the others, and patients lie in several splits: sentences. */
@@ -256,6 +263,8 @@ export interface NetworkOptions {
   from?: ModelFiles | string | URL | undefined;
   /** Which layers of `from` stay as they are; none where not given. With `backbone` the last one alone learns. */
   freeze?: Freeze | undefined;
+  /** How to read files whose values leave open what is black and white; the model keeps it. */
+  valueRange?: ValueRange | undefined;
 }
 
 /** A network as films are read for it. */

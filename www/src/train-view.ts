@@ -96,6 +96,17 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
   `;
 }
 
+/** Asks once what films mean whose values leave most of their type unused; the warnings say of which that is so. */
+function unused({ data, reading }: TrainState, actions: TrainActions, busy: boolean): TemplateResult | typeof nothing {
+  const below = data!.report.unused?.below;
+  if (below === undefined) return nothing;
+  return html`<p class="buttons" role="group" aria-label="Values of the films">
+    <button type="button" class="primary" ?disabled=${busy || reading !== undefined} @click=${() => actions.network({ range: [0, below - 1] })}>
+      Scale them by 0 to ${count(below - 1)}
+    </button>
+  </p>`;
+}
+
 /** One class at a time: files picked, dropped or photographed. */
 function byHand({ photographing }: TrainState, actions: TrainActions, busy: boolean): TemplateResult {
   const name = (target: EventTarget | null): string => {
@@ -204,7 +215,7 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
             : 'They are drawn as they are; “every class equally often” below evens that out.'}
           Look at sensitivity and specificity, not at accuracy alone.
         </p>`}
-    ${report.warnings.map((warning) => html`<p class="note">${sentence(warning)}</p>`)}
+    ${report.warnings.map((warning) => html`<p class="note">${sentence(warning)}</p>`)} ${unused(state, actions, busy)}
     ${report.notes.map((note) => html`<p>${sentence(note)}</p>`)}
     ${report.decided.length === 0
       ? nothing

@@ -327,9 +327,9 @@ export class Trainer {
   }
 }
 
-function choiceOf({ architecture = 'scratch-cnn', from, freeze = 'none' }: NetworkOptions): Choice {
-  if (from === undefined) return { architecture };
-  return { from: isFiles(from) ? from : modelFolder(from).href, freeze };
+function choiceOf({ architecture = 'scratch-cnn', from, freeze = 'none', valueRange: range }: NetworkOptions): Choice {
+  if (from === undefined) return { architecture, range };
+  return { from: isFiles(from) ? from : modelFolder(from).href, freeze, range };
 }
 
 /**

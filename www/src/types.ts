@@ -254,6 +254,20 @@ export interface Answer {
   refused: Refusal | null;
 }
 
+/** What is in doubt about the values of a film's file. */
+export interface Doubts {
+  /** Sentences for people; none where all is well. */
+  notes: string[];
+  /** The `valueRange` to ask about, where the file leaves it open. */
+  suggested_range?: ValueRange;
+}
+
+/**
+ * The values of a file that are black and white, for files that leave it open: 16 bits of which fewer are used, signed
+ * numbers, floats beyond 1.
+ */
+export type ValueRange = [black: number, white: number];
+
 /** What is said of a picture that was refused, and not to be shown anyway: why. */
 export interface Refused {
   label: null;
@@ -265,7 +279,7 @@ export interface Refused {
 }
 
 /** An answer, or, with a `label` of null, none. */
-export type Prediction = Answer | Refused;
+export type Prediction = (Answer | Refused) & Doubts;
 
 /** A prediction and what it cost. */
 export type Classification = Prediction & {

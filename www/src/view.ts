@@ -5,7 +5,7 @@ import type { RoentgenError } from './errors';
 import { bytesOf, count, duration, interval, list, percent, probability } from './format';
 import { explained } from './explained';
 import type { State } from './state';
-import type { Classification, ModelCard, Progress } from './types';
+import type { Classification, ModelCard, Progress, ValueRange } from './types';
 
 /** What the view can ask the element to do. */
 export interface Actions {
@@ -16,6 +16,8 @@ export interface Actions {
   explain(label: string | undefined): void;
   fade(opacity: number): void;
   showAnyway(): void;
+  /** Judges the film again, its values read by a range. */
+  range(range: ValueRange): void;
 }
 
 export function view(state: State, actions: Actions): TemplateResult {
@@ -30,7 +32,7 @@ export function view(state: State, actions: Actions): TemplateResult {
       <input
         type="file"
         hidden
-        accept="image/*,.tif,.tiff"
+        accept="image/*,.tif,.tiff,.pgm"
         @change=${(event: Event) => actions.picked(event)}
       />
     </div>
@@ -89,7 +91,7 @@ function stage(state: State, actions: Actions): TemplateResult {
                 <p class="mouse">or paste it, or</p>
                 <p class="lead touch">Judge a chest X-ray</p>
                 <button type="button" class="primary" part="button" @click=${actions.choose}>Choose a film…</button>
-                <p class="formats">PNG · JPEG · TIFF · WebP · BMP · GIF</p>`}
+                <p class="formats">PNG · JPEG · TIFF · WebP · BMP · PGM · GIF</p>`}
         </div>`
       : html`<p class="overlay" aria-hidden="true">
           <span>${name}</span><span>${film.fileWidth} × ${film.fileHeight}</span>
@@ -161,6 +163,7 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
         <p class="eyebrow">Refused</p>
         <p class="label" part="label">No answer</p>
         <p part="refusal" data-reason=${result.refused.reason}>${result.refused.message}</p>
+        ${doubts(result, actions)}
         <p class="quiet">Looked at in ${duration(result.ms)}, on this device.</p>
         <button type="button" part="button" @click=${actions.showAnyway}>Show anyway</button>
       </div>
@@ -175,6 +178,7 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
           </p>`}
       <p class="eyebrow">${result.uncertain ? 'No sure answer' : 'Most probable'}</p>
       <p class="label" part="label">${result.uncertain ? 'Uncertain' : result.label}</p>
+      ${doubts(result, actions)}
       ${result.uncertain && card.uncertain
         ? html`<p part="uncertain">
             Most probable is ${result.label}, but with ${probability(result.score)} only. Below
@@ -189,6 +193,13 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
       <p class="quiet">${reliability(card)}</p>
     </div>
   `;
+}
+
+/** What is in doubt about the film's values, and the way to answer it. */
+function doubts({ notes, suggested_range: range }: Classification, actions: Actions): unknown {
+  if (notes.length === 0) return nothing;
+  return html`<p class="note" part="note">${notes.join(' ')}</p>
+    ${range && html`<button type="button" part="button" @click=${() => actions.range(range)}>Read it with ${range[0]} to ${range[1]}</button>`}`;
 }
 
 function score(name: string, value: number, first: boolean): TemplateResult {

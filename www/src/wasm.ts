@@ -8,7 +8,7 @@ import type { Failure } from './errors';
 import { get, isFailure } from './fetch';
 import { DECODERS, type Bindings, type Build, type Builds, type Decoders } from './modules';
 import { Pool } from './pool';
-import type { RunOptions, Runtime, Variant } from './types';
+import type { RunOptions, Runtime, ValueRange, Variant } from './types';
 
 interface Opened<C> {
   core: C;
@@ -130,7 +130,13 @@ let end = (): Promise<void> => Promise.resolve();
 /** How a core makes films. */
 interface Films<F> {
   decode(bytes: Uint8Array): F;
-  fromLuma(width: number, height: number, luma: Float32Array, coloured: number): F;
+  fromLuma(width: number, height: number, luma: Float32Array, coloured: number, values: Float32Array): F;
+}
+
+/** @throws {@link Failure} of kind `settings` for a value range that makes no sense */
+export function checkRange(range: ValueRange | undefined): void {
+  if (range === undefined || range[0] < range[1]) return;
+  throw { kind: 'settings', detail: 'of a value range, [black, white], white must be above black' } satisfies Failure;
 }
 
 /** The film in a file's bytes; `decoders` are for one that the core has no decoder for, see `Film.decodes`. */
@@ -138,7 +144,7 @@ export function decodedFilm<F>(bytes: Uint8Array, Film: Films<F>, decoders: Deco
   if (decoders === undefined) return Film.decode(bytes);
   const decoded = new decoders.Decoded(bytes);
   try {
-    return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured);
+    return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured, decoded.values);
   } finally {
     decoded.free();
   }

@@ -11,8 +11,8 @@ import { cancel, run } from './jobs';
 import type { Outcome } from './link';
 import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
 import { isThread, serve } from './pool';
-import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions } from './types';
-import { decodedFilm, endThreads, openCore, openDecoders } from './wasm';
+import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions, ValueRange } from './types';
+import { checkRange, decodedFilm, endThreads, openCore, openDecoders } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -53,10 +53,11 @@ const engine = {
     job: number,
     image: Blob | ImageData,
     showAnyway: boolean,
+    range: ValueRange | undefined,
     onFilm: (film: Film) => unknown,
   ): Promise<Outcome<Classification>> {
     return run(job, async (signal) => {
-      const { film, started } = await decode(image, signal);
+      const { film, started } = await decode(image, range, signal);
       try {
         const decoded = performance.now() - started;
         // Awaited, so that the page shows the film before it shows what is said of it.
@@ -74,9 +75,9 @@ const engine = {
   },
 
   /** The heat map of one class over a film, which is decoded anew: nothing is kept of those that were judged. */
-  async explain(job: number, image: Blob | ImageData, label: string): Promise<Outcome<Explanation>> {
+  async explain(job: number, image: Blob | ImageData, label: string, range: ValueRange | undefined): Promise<Outcome<Explanation>> {
     const outcome = await run(job, async (signal) => {
-      const { film, started } = await decode(image, signal);
+      const { film, started } = await decode(image, range, signal);
       try {
         const decoded = performance.now() - started;
         const model = await whenOpen(classifier, signal);
@@ -101,13 +102,19 @@ const engine = {
 export type Engine = typeof engine;
 
 /** The film, once its decoder is there, and when its decoding began. */
-async function decode(image: Blob | ImageData, signal: AbortSignal): Promise<{ film: DecodedFilm; started: number }> {
+async function decode(
+  image: Blob | ImageData,
+  range: ValueRange | undefined,
+  signal: AbortSignal,
+): Promise<{ film: DecodedFilm; started: number }> {
+  checkRange(range);
   const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
   const { Film } = await whenOpen(core, signal);
   const own = image instanceof ImageData || Film.decodes(bytes);
   const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
   const started = performance.now();
   const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
+  if (range !== undefined) film.within(...range);
   return { film, started };
 }
 
