@@ -8,6 +8,8 @@ pub mod conformal;
 pub mod confusion;
 pub mod decision;
 pub mod intervals;
+#[cfg(any(feature = "cli", feature = "training"))]
+pub mod logistic;
 pub mod precision_recall;
 pub mod roc;
 pub mod temperature;
