@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::about::{Ablation, Audit, Calibration, DataDescription, Group};
+use super::about::{Ablation, Adaptation, Audit, Calibration, DataDescription, Group};
 use crate::error::{Error, Result};
 use crate::labels::ByName;
 use crate::metrics::{AnswerSets, Evaluation, OperatingPoint, UncertainBand};
@@ -84,6 +84,9 @@ pub struct ModelCard {
     /// When a picture is refused; without it every picture is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<GateInfo>,
+    /// What it was adapted on, where it was: all that is measured holds there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<Adaptation>,
     /// What an audit for shortcuts found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
@@ -171,6 +174,7 @@ impl ModelCard {
             answer: None,
             groups: Vec::new(),
             refusal: None,
+            adapted: None,
             audit: None,
             ablation: Vec::new(),
         }
@@ -185,6 +189,7 @@ impl ModelCard {
             uncertain: None,
             answer: None,
             refusal: None,
+            adapted: None,
             audit: None,
             ..self
         }
