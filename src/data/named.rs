@@ -11,7 +11,7 @@ use super::names::{Mask, is_document, is_system, mask_of, one_spelling};
 use crate::error::{Error, Result};
 
 /// Which class each file of a folder is of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Named {
     /// Each file, by its place among the paths given, with the class that a folder above it is called after; `None` for files
     /// that lie in no folder with others: those are there without a label.
