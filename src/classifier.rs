@@ -139,6 +139,15 @@ impl Network {
         Ok([finite(traces)?, finite(logits)?])
     }
 
+    /// The [`features`](Self::features) and the [`traces`](Self::traces) of each of `n` images in one pass.
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub fn features_and_traces(&self, images: &[f32]) -> Result<[Vec<f32>; 2]> {
+        let [features, traces] = self.model.features_and_traces(self.films(images)?, images);
+        Ok([finite(features)?, finite(traces)?])
+    }
+
     /// How many films `images` holds.
     fn films(&self, images: &[f32]) -> Result<usize> {
         let film: usize = self.input.iter().product();
@@ -332,6 +341,25 @@ impl Classifier {
     /// Those of [`Network::logits`].
     pub fn traces(&self, images: &[f32]) -> Result<Vec<f32>> {
         self.network.traces(images).map(|[traces, _]| traces)
+    }
+
+    /// The features that the last layer makes the [`logits`](Self::logits) of, and the [`traces`](Self::traces): in one pass
+    /// an image. Where the card wants the mirrored image too, the features are the mean of both.
+    ///
+    /// # Errors
+    /// Those of [`Network::logits`].
+    pub fn features_and_traces(&self, images: &[f32]) -> Result<[Vec<f32>; 2]> {
+        let [mut features, traces] = self.network.features_and_traces(images)?;
+        if self.card.mirrored {
+            let mirrored = self.network.features(&mirror(images, self.card.preprocess.width))?;
+            features.iter_mut().zip(mirrored).for_each(|(own, other)| *own = 0.5 * (*own + other));
+        }
+        Ok([features, traces])
+    }
+
+    /// What refuses pictures, where the card has a refusal.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     /// Measures [`scores`](Self::scores) against the truth, the card's decisions among them.

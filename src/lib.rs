@@ -1,5 +1,7 @@
 //! Roentgen classifies chest X-rays, in the browser and on the command line, and trains the networks that do so.
 
+#[cfg(any(feature = "cli", feature = "training"))]
+pub mod adapt;
 #[cfg(feature = "cli")]
 pub mod audit;
 pub mod classifier;

@@ -1,10 +1,9 @@
 //! How much of the source, the hospital, is in numbers that should be about the disease.
 
-use nalgebra::{DMatrix, DVector};
-
 use super::{Known, balanced_accuracy, units};
 use crate::error::{Error, Result};
 use crate::formats::about::Probe;
+use crate::metrics::logistic::{Regression, standard};
 use crate::metrics::{auroc, auroc_interval};
 
 /// Fewer films of a kind than this say nothing.
@@ -13,16 +12,13 @@ pub const FEWEST: usize = 10;
 /// What scikit-learn does where nothing is said.
 const RIDGE: f64 = 1.0;
 
-/// Newton's method converges quadratically: far fewer steps are needed.
-const STEPS: usize = 50;
-
 /// Logistic regression on standardised columns, the squares of its weights kept small.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logistic {
     mean: Vec<f64>,
     scale: Vec<f64>,
     /// One for each column, then the constant.
-    weights: DVector<f64>,
+    weights: Vec<f64>,
 }
 
 impl Logistic {
@@ -34,42 +30,35 @@ impl Logistic {
     /// - `rows`: `[n, columns]` row-major, finite; `positives`: `[n]`, some of each kind; `ridge` above 0
     ///
     /// # Errors
-    /// [`Error::Dataset`] when it cannot be solved, which finite numbers of ordinary size never lead to.
+    /// [`Error::Dataset`] when a number is not finite.
     pub fn fit(rows: &[f32], positives: &[bool], ridge: f64) -> Result<Self> {
         let n = positives.len();
         assert!(n > 0 && rows.len().is_multiple_of(n));
         let columns = rows.len() / n;
-        let mut mean = vec![0.0; columns];
-        let mut scale = vec![0.0; columns];
-        let each =
-            |f: &mut dyn FnMut(usize, f64)| rows.iter().enumerate().for_each(|(i, v)| f(i % columns, (*v).into()));
-        each(&mut |column, v| mean[column] += v / n as f64);
-        each(&mut |column, v| scale[column] += (v - mean[column]).powi(2) / n as f64);
-        // A column that never changes says nothing.
-        scale.iter_mut().for_each(|v| *v = if *v > 0.0 { v.sqrt().recip() } else { 0.0 });
-        let mut model = Self { mean, scale, weights: DVector::zeros(columns + 1) };
-        let x = DMatrix::from_row_iterator(n, columns + 1, rows.chunks_exact(columns).flat_map(|row| model.row(row)));
-
-        for _ in 0..STEPS {
-            let probabilities = (&x * &model.weights).map(|z| 1.0 / (1.0 + (-z).exp()));
-            let off = DVector::from_fn(n, |i, _| probabilities[i] - f64::from(u8::from(positives[i])));
-            // The constant is not kept small.
-            let mut gradient = x.tr_mul(&off) + ridge * &model.weights;
-            gradient[columns] -= ridge * model.weights[columns];
-            let mut weighted = x.clone();
-            weighted.row_iter_mut().zip(probabilities.iter()).for_each(|(mut row, p)| row *= p * (1.0 - p));
-            let mut hessian = x.tr_mul(&weighted);
-            (0..columns).for_each(|i| hessian[(i, i)] += ridge);
-            // Keeps the constant's own from vanishing where every film is told apart with certainty.
-            hessian[(columns, columns)] += 1e-9;
-            let step = hessian.cholesky().map(|solver| solver.solve(&gradient)).ok_or_else(|| Error::Dataset {
-                reason: "a regression cannot be fitted to the features; are they finite?".into(),
-            })?;
-            model.weights -= &step;
-            if step.amax() < 1e-10 {
-                break;
-            }
+        let [mean, scale] = standard(rows, columns);
+        let mut model = Self { mean, scale, weights: vec![0.0; columns + 1] };
+        let x: Vec<f64> = rows.chunks_exact(columns).flat_map(|row| model.row(row).take(columns)).collect();
+        if x.iter().any(|value| !value.is_finite()) {
+            let reason = "a regression cannot be fitted to the features; are they finite?".into();
+            return Err(Error::Dataset { reason });
         }
+        // Of two classes each gets half of the weights, in opposite directions, and so half of their squares together.
+        let ridge = 2.0 * ridge / n as f64;
+        let labels: Vec<usize> = positives.iter().map(|&positive| usize::from(positive)).collect();
+        let regression = Regression {
+            rows: &x,
+            columns,
+            start: &vec![0.0; 2 * n],
+            classes: 2,
+            labels: &labels,
+            importance: &vec![1.0 / n as f64; n],
+            ridge,
+            // Keeps the constant's own from vanishing where every film is told apart with certainty.
+            bias_ridge: 1e-9 / n as f64,
+        };
+        let solved = regression.solve(vec![0.0; 2 * (columns + 1)]);
+        let (negative, positive) = solved.split_at(columns + 1);
+        model.weights = positive.iter().zip(negative).map(|(positive, negative)| positive - negative).collect();
         Ok(model)
     }
 

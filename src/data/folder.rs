@@ -8,6 +8,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::labelling::LabelColumns;
 use super::layout::{Layout, LeftOut, Wanted};
 use super::listing::Listing;
+use super::named::{self, Named, Unmatched};
 use super::names::{SPLITS, TRAIN, split_of};
 use super::split::hold_out;
 use super::{Either, Sample, Unreadable, in_order};
@@ -253,6 +254,30 @@ pub fn open_labelled(
 /// Those of [`open_part`].
 pub fn open_flat(dir: &Path, classes: &[String], only: &[String]) -> Result<(Vec<Sample>, Vec<String>)> {
     open_part(dir, None, classes, only).map(|labelled| (labelled.samples, labelled.left_out))
+}
+
+/// The images in a folder or zip by the names of a model's `classes`, see [`Named`]: those without a label have the class
+/// `classes.len()`. And the folders that are left out.
+///
+/// # Errors
+/// Those of [`Named::of`], and [`Error::Archive`] for a zip that is none.
+pub fn open_named(dir: &Path, classes: &[String]) -> Result<(Vec<Sample>, Vec<Unmatched>)> {
+    let listing = Listing::of(dir)?;
+    let paths: Vec<String> = listing.files.keys().cloned().collect();
+    let Named { files, left_out } = Named::of(&paths, classes)?;
+    let mut groups = named::groups(&paths, &listing.tables);
+    let sample = |(i, class): (usize, Option<usize>)| {
+        let (name, place) = (&paths[i], &listing.files[&paths[i]]);
+        Sample {
+            path: place.path.clone(),
+            name: name.clone(),
+            class: class.unwrap_or(classes.len()),
+            group: groups.remove(name),
+            source: None,
+            packed: place.packed.clone(),
+        }
+    };
+    Ok((files.into_iter().map(sample).collect(), left_out))
 }
 
 /// Whether a folder is called as one of test films is.

@@ -24,6 +24,8 @@ mod layout;
 mod listing;
 mod loader;
 #[cfg(any(feature = "cli", feature = "training"))]
+mod named;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod names;
 mod origin;
 #[cfg(any(feature = "cli", feature = "training"))]
@@ -54,7 +56,9 @@ pub use draw::Draw;
 pub use draw::draw_by_square_root;
 pub use either::Either;
 #[cfg(feature = "cli")]
-pub use folder::{FolderOptions, Folders, Labelled, is_test_folder, open, open_flat, open_labelled, open_part};
+pub use folder::{
+    FolderOptions, Folders, Labelled, is_test_folder, open, open_flat, open_labelled, open_named, open_part,
+};
 pub use hospital::Hospital;
 #[cfg(feature = "cli")]
 pub use hospital::assign_hospitals;
@@ -63,6 +67,10 @@ pub use labelling::LabelColumns;
 #[cfg(any(feature = "cli", feature = "training"))]
 pub use layout::LeftOut;
 pub use loader::{Balance, Batch, Loader, LoaderConfig};
+#[cfg(feature = "training")]
+pub use named::NamedTables;
+#[cfg(any(feature = "cli", feature = "training"))]
+pub use named::{Named, Unmatched};
 pub use origin::{Origin, healthy_class, no_pairs};
 pub use style::{match_bands, match_histogram};
 pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};

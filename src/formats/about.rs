@@ -25,6 +25,37 @@ pub struct Calibration {
     pub ece_after: f64,
 }
 
+/// Several findings under one name: what an answer says where it holds just these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// For people, such as "Viral or bacterial pneumonia".
+    pub name: String,
+    /// Two classes or more.
+    pub classes: Vec<String>,
+}
+
+/// What a model was adapted on: images of one place, from a model that is kept as it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Adaptation {
+    /// Name and version of the model it was adapted from.
+    pub from: String,
+    /// SHA-256 of that model's weights file.
+    pub from_weights_sha256: String,
+    /// When, as whoever adapted it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// Labelled images of each class.
+    pub images: ByName<usize>,
+    /// Images without a label.
+    #[serde(default)]
+    pub unlabelled: usize,
+    /// Whether to take it, in a sentence.
+    pub sentence: String,
+    /// What it reaches on images of that place that it had not learned from, before against after. Kept as written.
+    pub report: serde_json::Value,
+}
+
 /// The films that a model was made of and measured on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,7 +19,9 @@ pub mod pytorch;
 pub mod weights;
 
 pub use card::{Encoding, MetricsEntry, ModelCard, WeightsInfo};
-pub use weights::{Storage, Weight, in_floats, read_weights, read_weights_from, write_beside, write_weights};
+pub use weights::{
+    Storage, Weight, in_floats, read_weights, read_weights_from, write_beside, write_in_place, write_weights,
+};
 
 /// The weights in a file that others published: safetensors, or PyTorch's `.pth` and `.pt`, whichever the content is.
 ///

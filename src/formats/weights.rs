@@ -260,11 +260,24 @@ pub fn write_weights(weights: &[Weight]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Weights`] for bytes that are not safetensors, and those of [`write_weights`].
 pub fn write_beside(safetensors: &[u8], beside: &[Weight]) -> Result<Vec<u8>> {
+    with_others(safetensors, beside, |name| !name.starts_with(BESIDE))
+}
+
+/// The safetensors file `safetensors` with `weights` in place of the tensors of the same names; all others stay bit for bit.
+///
+/// # Errors
+/// Those of [`write_beside`].
+pub fn write_in_place(safetensors: &[u8], weights: &[Weight]) -> Result<Vec<u8>> {
+    with_others(safetensors, weights, |name| weights.iter().all(|weight| weight.name != name))
+}
+
+/// The tensors of `safetensors` that are `kept`, and `others`.
+fn with_others(safetensors: &[u8], others: &[Weight], kept: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
     let damaged = |error: safetensors::SafeTensorError| invalid(error.to_string());
     let own = SafeTensors::deserialize(safetensors).map_err(damaged)?;
-    let added = write_weights(beside)?;
+    let added = write_weights(others)?;
     let added = SafeTensors::deserialize(&added).map_err(damaged)?;
-    let kept = own.iter().filter(|(name, _)| !name.starts_with(BESIDE));
+    let kept = own.iter().filter(|(name, _)| kept(name));
     serialize(kept.chain(added.iter()), None).map_err(damaged)
 }
 
@@ -296,6 +309,16 @@ mod tests {
         assert_eq!(names, ["a", "b", "refusal.y"]);
         assert_eq!(write_beside(&second, &[]).unwrap(), file);
         assert_eq!(write_beside(b"none", &[]).unwrap_err().kind(), "weights");
+    }
+
+    #[test]
+    fn a_tensor_is_replaced_in_its_place_and_the_others_stay_as_they_are_stored() {
+        let own = [weight("a", &[3, 5], Storage::Int8), weight("b", &[4], Storage::F32)];
+        let file = write_weights(&own).unwrap();
+        let other = Weight { values: vec![7.0; 4], ..own[1].clone() };
+        let expected = write_weights(&[own[0].clone(), other.clone()]).unwrap();
+        assert_eq!(write_in_place(&file, &[other]).unwrap(), expected);
+        assert_eq!(write_in_place(&file, &[]).unwrap(), file);
     }
 
     /// A file with one tensor, written out by hand as the format's page describes it.

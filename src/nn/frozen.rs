@@ -126,22 +126,41 @@ impl Frozen {
     /// # Panics
     /// When `images` does not hold `n` images.
     pub fn traces(&self, n: usize, images: &[f32]) -> [Vec<f32>; 2] {
-        let width = self.trace_len();
-        let mut traces = vec![0.0; n * width];
-        let logits = self.run(n, images, |step, values| {
-            let mut first = 0;
-            for tap in &self.taps {
-                if tap.place == step.output {
-                    let mut means = vec![0.0; n * tap.channels];
-                    average_pool(tap.pixels, tap.channels, &values[tap.place], &mut means);
-                    for (trace, means) in traces.chunks_exact_mut(width).zip(means.chunks_exact(tap.channels)) {
-                        trace[first..first + tap.channels].copy_from_slice(means);
-                    }
-                }
-                first += tap.channels;
-            }
-        });
+        let mut traces = vec![0.0; n * self.trace_len()];
+        let logits = self.run(n, images, |step, values| self.leave_traces(n, step, values, &mut traces));
         [traces, logits]
+    }
+
+    /// The [`features`](Self::features) and the [`traces`](Self::traces) of `n` images in one pass: features `[n, f]`, traces
+    /// `[n, t]`.
+    ///
+    /// # Panics
+    /// When `images` does not hold `n` images.
+    pub fn features_and_traces(&self, n: usize, images: &[f32]) -> [Vec<f32>; 2] {
+        let (mut features, mut traces) = (Vec::new(), vec![0.0; n * self.trace_len()]);
+        let last = self.plan.steps.last().map_or(0, |step| step.output);
+        self.run(n, images, |step, values| {
+            if step.output == last {
+                features.clone_from(&values[step.input]);
+            }
+            self.leave_traces(n, step, values, &mut traces);
+        });
+        [features, traces]
+    }
+
+    /// Writes what `step` leaves into the `traces` of `n` images.
+    fn leave_traces(&self, n: usize, step: &Step, values: &[Vec<f32>], traces: &mut [f32]) {
+        let (width, mut first) = (self.trace_len(), 0);
+        for tap in &self.taps {
+            if tap.place == step.output {
+                let mut means = vec![0.0; n * tap.channels];
+                average_pool(tap.pixels, tap.channels, &values[tap.place], &mut means);
+                for (trace, means) in traces.chunks_exact_mut(width).zip(means.chunks_exact(tap.channels)) {
+                    trace[first..first + tap.channels].copy_from_slice(means);
+                }
+            }
+            first += tap.channels;
+        }
     }
 
     /// Numbers in the trace of an image.

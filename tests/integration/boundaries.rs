@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["formats", "explain"],
     &["models", "data"],
     &["audit", "classifier", "compress", "onnx", "train"],
-    &["lungs"],
+    &["adapt", "lungs"],
     &["web"],
 ];
 

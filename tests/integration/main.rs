@@ -2,6 +2,7 @@
 
 mod backbones;
 mod boundaries;
+mod cli_adapt;
 mod cli_audit;
 mod cli_calibrate;
 mod cli_card;

@@ -100,6 +100,11 @@ export class XrayClassifier extends LitElement {
     return this.#judge({ file, others: 0 }, options);
   }
 
+  /** The model at hand, where one goes before that of the attribute. */
+  get files(): ModelFiles | undefined {
+    return this.#files;
+  }
+
   /** Uses a model at hand; without one, that of the attribute again. */
   use(files?: ModelFiles): void {
     this.#files = files;

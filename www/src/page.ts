@@ -45,6 +45,16 @@ if (element !== null) {
     };
     new TrainPage(section('train'), use, () => element.release());
   });
+  const adapt = section('adapt');
+  adapt.querySelector('button')?.addEventListener('click', async () => {
+    const { AdaptPage } = await import('./adapt-page');
+    new AdaptPage(adapt, element);
+  });
+  // A model that was adapted on an earlier visit; a browser without caches has none.
+  void globalThis.caches?.has('roentgen-adapted').then(async (has) => {
+    const model = has && (await (await import('./adapt-store')).remembered());
+    if (model) element.use(model);
+  });
   // Without its samples the page is whole.
   offerSamples(element).catch(() => {});
 }

@@ -36,6 +36,7 @@ export function facts(card: ModelCard): TemplateResult {
       ${card.name}, version ${card.version}, tells apart ${list(card.classes)}. It looks at ${seen} reduced to
       ${width}\u00a0×\u00a0${height} pixels.
     </p>
+    ${card.adapted ? html`<p>Adapted from ${card.adapted.from}${card.adapted.date ? ` on ${card.adapted.date}` : ''}. ${card.adapted.sentence}</p>` : nothing}
     <p>${card.intended_use}</p>
     ${card.metrics?.length ? measured(card.metrics) : html`<p>How often it is right has not been measured.</p>`}
     <p class="quiet">Licence of the weights: ${card.licence}. Their SHA-256, checked before use:

@@ -1,6 +1,6 @@
 /** The films of the worker that trains, and how files become them. */
 
-import type { TrainingCore, TrainingSet } from './modules';
+import type { Film, TrainingCore, TrainingSet } from './modules';
 import type { Project, Store } from './train-store';
 import type { Failure } from './errors';
 import type { Unpacked } from './train-archive';
@@ -135,7 +135,9 @@ export async function readInto(
         paths.push(path);
         bytes.push(content);
       } else {
-        into.unreadable.push(...(await readElsewhere(core, into.set, path, content)));
+        const failed = await throughDecoders(core, path, content, (film) => into.set.addFilm(path, film, content));
+        failed.forEach(({ message }) => into.set.addUnreadable(path, message));
+        into.unreadable.push(...failed);
       }
     }
     into.unreadable.push(...(JSON.parse(into.set.add(paths, bytes)) as Unreadable[]));
@@ -143,25 +145,29 @@ export async function readInto(
   onProgress({ done: files.length, total: files.length });
 }
 
-/** Takes a file that the core has no decoder for; what is wrong with it, where something is. */
-async function readElsewhere(core: TrainingCore, set: TrainingSet, path: string, bytes: Uint8Array): Promise<Unreadable[]> {
+/** Hands `take` the film in a file that the core has no decoder for; what is wrong with it, where something is. */
+export async function throughDecoders(
+  core: TrainingCore,
+  path: string,
+  bytes: Uint8Array,
+  take: (film: Film) => string,
+): Promise<Unreadable[]> {
   const decoders = await openDecoders();
   try {
     const film = decodedFilm(bytes, core.Film, decoders);
     try {
-      return JSON.parse(set.addFilm(path, film, bytes)) as Unreadable[];
+      return JSON.parse(take(film)) as Unreadable[];
     } finally {
       film.free();
     }
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    set.addUnreadable(path, cause.message);
     return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
   }
 }
 
 /** The bytes of a file, or what is wrong with it. */
-async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
+export async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
   if (file.size === 0) return { kind: 'empty-file', message: 'the file is empty' };
   if (file.size > MAX_FILE_BYTES) {
     return { kind: 'too-many-bytes', message: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` };

@@ -28,7 +28,7 @@ export async function chosen(core: TrainingCore, choice: Choice, signal: AbortSi
   checkRange(range);
   if ('architecture' in choice) return described(core, core.Trainer.recipe(choice.architecture, []), range, undefined);
   const { from: model, freeze } = choice;
-  const card = typeof model === 'string' ? await (await get(new URL('model.json', model), signal)).text() : model.card;
+  const card = await cardOf(model, signal);
   return described(core, core.Trainer.transfer(card, [], JSON.stringify(freeze)), range, { card, model });
 }
 
@@ -56,8 +56,21 @@ export async function startingWeights(
   if (start === undefined || weights?.sha256 !== wanted.sha256) {
     throw { kind: 'settings', detail: `the model ${wanted.model}, to start from, is not at hand; choose it again` } satisfies Failure;
   }
-  const { card, model } = start;
-  const { file, bytes, encoding } = weights;
+  return weightsOf(core, start.card, start.model, signal);
+}
+
+/** The `model.json` of a model. */
+export async function cardOf(model: Model, signal: AbortSignal): Promise<string> {
+  return typeof model === 'string' ? (await get(new URL('model.json', model), signal)).text() : model.card;
+}
+
+/**
+ * The weights of a model, unpacked, after they were checked against its card.
+ *
+ * @throws {@link Failure} of kind `network` and `weights`; the core's errors for a card that it cannot read
+ */
+export async function weightsOf(core: TrainingCore, card: string, model: Model, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  const { file, bytes, encoding } = (JSON.parse(card) as ModelCard).weights;
   const stored =
     typeof model === 'string'
       ? await download(new URL(file, model), bytes, signal, () => {})

@@ -4,6 +4,8 @@
  */
 
 import * as Comlink from 'comlink';
+import type { Adaptation, Adapting } from './adapt-types';
+import { adapted, type AdaptSettings } from './adapt-worker';
 import type { Failure } from './errors';
 import { cancel, failureOf, run } from './jobs';
 import type { Outcome } from './link';
@@ -25,7 +27,7 @@ import {
   type Sorting,
 } from './train-films';
 import { packed, projectFolder, unpackedProject, type Packed } from './train-project';
-import { chosen, startingWeights, type Choice, type Chosen } from './train-start';
+import { chosen, startingWeights, type Choice, type Chosen, type Model } from './train-start';
 import { Store, whyNotKept } from './train-store';
 import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData, Waiting } from './train-types';
 import type { ClassRates, ModelFiles, RunOptions } from './types';
@@ -316,6 +318,17 @@ const engine = {
       const { card, weights } = model();
       return { card, weights: await weights() };
     });
+  },
+
+  /** Adapts a model to images, beside whatever is trained here. */
+  adapt(
+    job: number,
+    model: Model,
+    files: PathFile[],
+    settings: AdaptSettings,
+    onProgress: (adapting: Adapting) => unknown,
+  ): Promise<Outcome<Adaptation>> {
+    return run(job, (signal) => adapted(core, model, files, settings, signal, onProgress));
   },
 
   cancel,

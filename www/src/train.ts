@@ -1,6 +1,7 @@
 /** Training from code: `createTrainer`, over the worker that does it. */
 
 import * as Comlink from 'comlink';
+import type { Adaptation, Adapting } from './adapt-types';
 import { isFiles, modelFolder } from './address';
 import workerUrl from './train-worker?worker&url';
 import { Link, type CallOptions } from './link';
@@ -24,6 +25,7 @@ import type {
 import type { ClassRates, ModelFiles, RunOptions, Runtime } from './types';
 
 export type { PathFile, Reading } from './train-films';
+export type * from './adapt-types';
 export type * from './train-types';
 
 /** What is trained, and how it runs. */
@@ -51,6 +53,18 @@ export interface ReadOptions extends CallOptions {
   replace?: boolean | undefined;
   /** In place of the trainer's own. */
   labels?: LabelColumns | undefined;
+}
+
+/** What adapting takes. */
+export interface AdaptOptions extends CallOptions {
+  /** The model to start from: the address of its folder, or its files. */
+  model: string | URL | ModelFiles;
+  /** Draws the folds that the images are judged in; 0 where not given. */
+  seed?: number | undefined;
+  /** The day, for the model's card. */
+  date?: string | undefined;
+  /** Called as images go through the network, and as they are judged. */
+  onProgress?: ((adapting: Adapting) => void) | undefined;
 }
 
 /** What training takes; whatever is among the settings replaces the trainer's own. */
@@ -94,7 +108,7 @@ export class Trainer {
    */
   async choose(network: NetworkOptions, { signal, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<boolean> {
     const choice = choiceOf(network);
-    const { network: chosen, reread } = await this.#read(onProgress, (tell) =>
+    const { network: chosen, reread } = await this.#telling(onProgress, (tell) =>
       this.#link.call(signal, (job) => this.#link.engine.choose(job, choice, tell)),
     );
     this.#opened = { ...this.#opened, ...chosen };
@@ -141,7 +155,7 @@ export class Trainer {
   async read(files: PathFile[], { signal, replace = false, labels, onProgress }: ReadOptions = {}): Promise<TrainingData> {
     this.#labels = labels ?? this.#labels;
     const how = { replace, ...this.#sorting };
-    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell)));
+    return this.#telling(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.read(job, files, how, tell)));
   }
 
   /**
@@ -151,7 +165,7 @@ export class Trainer {
    */
   take(files: PathFile[], { signal, labels, onProgress }: Omit<ReadOptions, 'replace'> = {}): Promise<{ kept: Kept } | { data: TrainingData }> {
     this.#labels = labels ?? this.#labels;
-    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.take(job, files, this.#sorting, tell)));
+    return this.#telling(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.take(job, files, this.#sorting, tell)));
   }
 
   /**
@@ -162,16 +176,16 @@ export class Trainer {
    */
   addClass(name: string, files: File[], { signal, onProgress }: Omit<ReadOptions, 'replace' | 'labels'> = {}): Promise<TrainingData | Waiting> {
     const by = files.map((file) => ({ path: `by hand/${name}/${file.webkitRelativePath || file.name}`, file }));
-    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.addClass(job, by, this.#sorting, tell)));
+    return this.#telling(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.addClass(job, by, this.#sorting, tell)));
   }
 
   /** What `call` gives; its progress, which has a port of its own, ends with it: the last of it may come after the result. */
-  async #read<T>(onProgress: ReadOptions['onProgress'], call: (tell: (reading: Reading) => unknown) => Promise<T>): Promise<T> {
-    let reading = true;
+  async #telling<P, T>(onProgress: ((progress: P) => void) | undefined, call: (tell: (progress: P) => unknown) => Promise<T>): Promise<T> {
+    let running = true;
     try {
-      return await call(Comlink.proxy((progress: Reading) => reading && onProgress?.(progress)));
+      return await call(Comlink.proxy((progress: P) => running && onProgress?.(progress)));
     } finally {
-      reading = false;
+      running = false;
     }
   }
 
@@ -203,7 +217,7 @@ export class Trainer {
    * @throws RoentgenError of kind `dataset` when it is damaged; what is there stays then
    */
   async importProject(files: PathFile[], { signal, onProgress }: ReadOptions = {}): Promise<Kept> {
-    return this.#read(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.importProject(job, files, tell)));
+    return this.#telling(onProgress, (tell) => this.#link.call(signal, (job) => this.#link.engine.importProject(job, files, tell)));
   }
 
   /** Forgets all films, and what is kept. */
@@ -319,6 +333,22 @@ export class Trainer {
    */
   save(options: CallOptions = {}): Promise<ModelFiles> {
     return this.#link.call(options.signal, (job) => this.#link.engine.save(job));
+  }
+
+  /**
+   * Adapts a model to a hospital from labelled images of it, `<class>/…` in whichever folder, 10 to 50 of each class: the last
+   * layer, the thresholds and what is rejected. What is trained here is left alone.
+   *
+   * The report says what that is worth, by cross-validation on the images; whoever uses the model looks at its verdict first.
+   *
+   * @throws RoentgenError of kind `dataset` without images, or when no folder is called after a class of the model; the
+   * signal's reason when aborted
+   */
+  async adapt(files: PathFile[], { model, seed = 0, date, signal, onProgress }: AdaptOptions): Promise<Adaptation> {
+    const from = isFiles(model) ? model : modelFolder(model).href;
+    return this.#telling(onProgress, (tell) =>
+      this.#link.call(signal, (job) => this.#link.engine.adapt(job, from, files, { seed, date }, tell)),
+    );
   }
 
   /** Ends the worker; a call under way rejects with an AbortError. */

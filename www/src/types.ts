@@ -197,8 +197,25 @@ export interface ModelCard {
   uncertain?: UncertainBand;
   /** When a picture is refused; a model without it judges every picture. */
   refusal?: RefusalLimits;
+  /** What it was adapted on, where it was. */
+  adapted?: Adapted;
   audit?: Audit;
   ablation?: Ablation[];
+}
+
+/** What a model was adapted on: images of one place. */
+export interface Adapted {
+  /** Name and version of the model that it was adapted from. */
+  from: string;
+  from_weights_sha256: string;
+  date?: string;
+  /** Labelled images of each class. */
+  images: Record<string, number>;
+  unlabelled: number;
+  /** Whether to take it. */
+  sentence: string;
+  /** Before against after, as written. */
+  report: unknown;
 }
 
 /** A model that is at hand rather than at an address: what a model folder holds. */

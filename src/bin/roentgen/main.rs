@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 when something failed, 2 when the command line itself makes no sense. What failed
 //! is one line on standard error that starts with `error: `.
 
+mod adapt;
 mod audit;
 mod average;
 mod blend;
@@ -51,6 +52,8 @@ enum Command {
     Refusal(refusal::Args),
     /// Measure a model on folders of labelled films
     Evaluate(evaluate::Args),
+    /// Adapt a model to your hospital from a few labelled images of it, and say whether to take it
+    Adapt(adapt::Args),
     /// Fit a model's probabilities, thresholds and uncertain band on validation films
     Calibrate(calibrate::Args),
     /// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::RefitHead(args) => refit_head::run(args),
         Command::Refusal(args) => refusal::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Adapt(args) => adapt::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Blend(args) => blend::run(args),
         Command::Distinguish(args) => distinguish::run(args),

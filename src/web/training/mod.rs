@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+mod adaptation;
 mod archive;
 mod evaluation;
 

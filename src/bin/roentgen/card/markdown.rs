@@ -1,7 +1,7 @@
 //! A model's card as Markdown: everything model.json says, in the order in which a reader should ask.
 
 use roentgen::audit::CAVEAT;
-use roentgen::formats::about::{Ablation, Audit, DataDescription, WithinSource};
+use roentgen::formats::about::{Ablation, Adaptation, Audit, DataDescription, WithinSource};
 use roentgen::formats::{MetricsEntry, ModelCard};
 use roentgen::labels::ByName;
 use roentgen::metrics::{Answered, Share};
@@ -22,6 +22,8 @@ pub fn markdown(card: &ModelCard) -> String {
             parts.extend(paragraphs);
         }
     };
+    let adapted = card.adapted.as_ref().map_or_else(Vec::new, adapted);
+    section("What it was adapted on", adapted);
     section("What it is for", vec![card.intended_use.clone()]);
     section("What it must not be used for", vec![list(&card.misuse)]);
     section("What goes wrong", vec![list(&card.limitations)]);
@@ -32,6 +34,14 @@ pub fn markdown(card: &ModelCard) -> String {
     section("What was tried", ablation(&card.ablation));
     section("The weights", vec![weights(card)]);
     parts.join("\n\n") + "\n"
+}
+
+fn adapted(adaptation: &Adaptation) -> Vec<String> {
+    let counts = adaptation.images.iter().map(|(class, n)| format!("{n} {class}"));
+    let unlabelled = (adaptation.unlabelled > 0).then(|| format!("{} without a label", adaptation.unlabelled));
+    let images = counts.chain(unlabelled).collect::<Vec<_>>().join(", ");
+    let date = adaptation.date.as_ref().map_or(String::new(), |date| format!(", {date}"));
+    vec![format!("{}{date}, on images of one place: {images}.", adaptation.from), adaptation.sentence.clone()]
 }
 
 fn data(data: &DataDescription) -> Vec<String> {
