@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::about::{Ablation, Audit, Calibration, DataDescription};
+use super::about::{Ablation, Audit, Calibration, DataDescription, Group};
 use crate::error::{Error, Result};
 use crate::labels::ByName;
-use crate::metrics::{Evaluation, OperatingPoint, UncertainBand};
+use crate::metrics::{AnswerSets, Evaluation, OperatingPoint, UncertainBand};
 use crate::preprocess::Preprocess;
 use crate::refusal::GateInfo;
 
@@ -16,6 +16,9 @@ pub const FORMAT: u32 = 1;
 /// Weights larger than this are refused, stored or unpacked. The largest network planned here holds 110 MB of f32; a
 /// tab of a browser has at most 4 GiB in all.
 pub const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+
+/// What the class of images without a finding is called, in lower case.
+const HEALTHY: [&str; 3] = ["normal", "healthy", "no finding"];
 
 /// What a model is, how to feed it, how good it is, and how to tell its weights from any others.
 ///
@@ -69,6 +72,12 @@ pub struct ModelCard {
     /// Below which probability the answer is "uncertain".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<UncertainBand>,
+    /// From which fit on each class is in the answer, which is a set of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerSets>,
+    /// Names of several findings together, for an answer that is a set of just these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// When a picture is refused; without it every picture is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<GateInfo>,
@@ -155,6 +164,8 @@ impl ModelCard {
             calibration: None,
             operating_points: None,
             uncertain: None,
+            answer: None,
+            groups: Vec::new(),
             refusal: None,
             audit: None,
             ablation: Vec::new(),
@@ -168,9 +179,20 @@ impl ModelCard {
             calibration: None,
             operating_points: None,
             uncertain: None,
+            answer: None,
             refusal: None,
             audit: None,
             ..self
+        }
+    }
+
+    /// The index of the class that means "nothing found": the one its answers were fitted with, or one that is called so.
+    pub fn healthy(&self) -> Option<usize> {
+        match &self.answer {
+            Some(AnswerSets { healthy, .. }) => {
+                healthy.as_ref().and_then(|name| self.classes.iter().position(|class| class == name))
+            }
+            None => self.classes.iter().position(|class| HEALTHY.contains(&class.to_lowercase().as_str())),
         }
     }
 
@@ -283,15 +305,41 @@ impl ModelCard {
         let points = self.operating_points.iter().flat_map(ByName::iter);
         let thresholds = points.map(|(class, point)| (format!("operating_points.{class}.threshold"), point.threshold));
         let below = self.uncertain.as_ref().map(|band| ("uncertain.below".to_owned(), band.below));
-        for (field, probability) in thresholds.chain(below) {
+        let of_sets = self.answer.iter().flat_map(|answer| answer.thresholds.iter());
+        let of_sets = of_sets.map(|(class, threshold)| (format!("answer.thresholds.{class}"), *threshold));
+        let coverage = self.answer.as_ref().map(|answer| ("answer.coverage".to_owned(), answer.coverage));
+        for (field, probability) in thresholds.chain(below).chain(of_sets).chain(coverage) {
             if !(0.0..=1.0).contains(&probability) {
                 return Err(invalid(format!("`{field}` is {probability}; it has to be 0 to 1")));
             }
         }
         for (class, _) in self.operating_points.iter().flat_map(ByName::iter) {
-            if !self.classes.iter().any(|known| known == class) {
-                return Err(invalid(format!("`operating_points` names {class:?}, which is no class")));
+            self.validate_is_class("operating_points", class)?;
+        }
+        if let Some(AnswerSets { healthy, thresholds, .. }) = &self.answer {
+            if let Some(class) = healthy {
+                self.validate_is_class("answer.healthy", class)?;
             }
+            if thresholds.len() != self.classes.len()
+                || !self.classes.iter().all(|class| thresholds.get(class).is_some())
+            {
+                return Err(invalid("`answer.thresholds` has to name every class, each once".into()));
+            }
+        }
+        for Group { name, classes } in &self.groups {
+            if name.trim().is_empty() || classes.len() < 2 {
+                return Err(invalid(format!("`groups`: {name:?} has to have a name and at least two classes")));
+            }
+            for class in classes {
+                self.validate_is_class("groups", class)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_is_class(&self, field: &str, class: &str) -> Result<()> {
+        if !self.classes.iter().any(|known| known == class) {
+            return Err(invalid(format!("`{field}` names {class:?}, which is no class")));
         }
         Ok(())
     }
@@ -409,8 +457,18 @@ mod tests {
     #[test]
     fn what_decides_is_checked_and_an_old_card_gains_no_field() {
         let old = String::from_utf8(read(&card_of_abc()).unwrap().to_json()).unwrap();
-        for field in ["misuse", "data", "calibration", "operating_points", "uncertain", "refusal", "audit", "ablation"]
-        {
+        for field in [
+            "misuse",
+            "data",
+            "calibration",
+            "operating_points",
+            "uncertain",
+            "answer",
+            "groups",
+            "refusal",
+            "audit",
+            "ablation",
+        ] {
             assert!(!old.contains(field), "{field}");
         }
         let share = json!({"count": 19, "of": 20, "value": 0.95, "interval": [0.76, 0.99], "interval_by_group": null});
@@ -422,17 +480,35 @@ mod tests {
             "threshold": 0.3, "for_sensitivity": 0.95, "validation": {"sensitivity": share, "specificity": null}
         }});
         card["uncertain"] = json!({"below": 0.6, "for_error": 0.02, "validation": {"coverage": share, "error": null}});
+        card["answer"] = json!({
+            "coverage": 0.96, "healthy": "Normal", "thresholds": {"COVID-19": 0.2, "Normal": 0.4},
+            "validation": {
+                "coverage": share, "by_class": {"Normal": share}, "by_source": {"a": {"Normal": share}}, "mean_size": 1.2,
+                "mean_size_interval": [1.1, 1.3], "single": share, "single_right": share, "cannot_tell": share,
+                "answered": share
+            }
+        });
+        card["groups"] = json!([{"name": "Either", "classes": ["COVID-19", "Normal"]}]);
         card["refusal"] = json!({"minimum_probability": 0.1, "maximum_distance": 2.5, "features": 352});
         let read_back = read(&card).unwrap();
         assert_eq!(read_back.temperature(), 1.5);
         assert_eq!(ModelCard::from_json(&read_back.to_json()).unwrap(), read_back);
-        assert_eq!(ModelCard { metrics: Vec::new(), ..read(&card_of_abc()).unwrap() }, read_back.unmeasured());
+        let (metrics, groups) = (Vec::new(), read_back.groups.clone());
+        assert_eq!(ModelCard { metrics, groups, ..read(&card_of_abc()).unwrap() }, read_back.unmeasured());
         for (pointer, value, named) in [
             ("/calibration/temperature", json!(0.0), "`calibration.temperature`"),
             ("/calibration/temperature", json!(-1.0), "`calibration.temperature`"),
             ("/operating_points/Normal/threshold", json!(1.5), "`operating_points.Normal.threshold`"),
             ("/operating_points", json!({"Mass": card["operating_points"]["Normal"]}), "no class"),
             ("/uncertain/below", json!(-0.1), "`uncertain.below`"),
+            ("/answer/coverage", json!(96), "`answer.coverage`"),
+            ("/answer/healthy", json!("Mass"), "`answer.healthy` names \"Mass\""),
+            ("/answer/thresholds/Normal", json!(-0.1), "`answer.thresholds.Normal`"),
+            ("/answer/thresholds", json!({"COVID-19": 0.2}), "every class"),
+            ("/answer/thresholds", json!({"COVID-19": 0.2, "Mass": 0.2}), "every class"),
+            ("/groups/0/name", json!(" "), "`groups`"),
+            ("/groups/0/classes", json!(["Normal"]), "at least two classes"),
+            ("/groups/0/classes", json!(["Normal", "Mass"]), "no class"),
             ("/refusal/minimum_probability", json!(2.0), "`refusal.minimum_probability`"),
             ("/refusal/maximum_distance", json!(-1.0), "`refusal.maximum_distance`"),
         ] {
@@ -441,6 +517,18 @@ mod tests {
             let error = read(&card).unwrap_err();
             assert!(error.kind() == "model-card" && error.to_string().contains(named), "{pointer}: {error}");
         }
+    }
+
+    #[test]
+    fn the_healthy_class_is_the_one_that_is_called_so_or_that_the_answers_were_fitted_with() {
+        let healthy = |classes: Value| {
+            let mut card = card_of_abc();
+            card["classes"] = classes;
+            read(&card).unwrap().healthy()
+        };
+        assert_eq!(healthy(json!(["COVID-19", "NORMAL"])), Some(1));
+        assert_eq!(healthy(json!(["No Finding", "Mass"])), Some(0));
+        assert_eq!(healthy(json!(["Abnormal", "Mass"])), None);
     }
 
     #[test]

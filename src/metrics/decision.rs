@@ -71,9 +71,7 @@ pub fn threshold_for(probabilities: &[f32], positives: &[bool], target: f64) -> 
 pub fn reached(probabilities: &[f32], positives: &[bool], threshold: f64, groups: Option<&[String]>) -> Reached {
     let share = |kind: bool| {
         let films: Vec<usize> = (0..positives.len()).filter(|&i| positives[i] == kind).collect();
-        let right: Vec<bool> = films.iter().map(|&i| (f64::from(probabilities[i]) >= threshold) == kind).collect();
-        let groups: Option<Vec<String>> = groups.map(|groups| films.iter().map(|&i| groups[i].clone()).collect());
-        Share::of(&right, groups.as_deref())
+        Share::among(&films, |i| (f64::from(probabilities[i]) >= threshold) == kind, groups)
     };
     Reached { sensitivity: share(true), specificity: share(false) }
 }
@@ -108,11 +106,9 @@ pub fn answered(scores: &[f32], labels: &[usize], classes: usize, below: f64, gr
         scores.chunks_exact(classes).zip(labels).map(|(row, &label)| top(row, label)).collect();
     let given: Vec<bool> = films.iter().map(|film| f64::from(film.0) >= below).collect();
     let kept: Vec<usize> = (0..films.len()).filter(|&i| given[i]).collect();
-    let wrong: Vec<bool> = kept.iter().map(|&i| !films[i].1).collect();
-    let groups_kept: Option<Vec<String>> = groups.map(|groups| kept.iter().map(|&i| groups[i].clone()).collect());
     Answered {
         coverage: Share::of(&given, groups).expect("a set of films"),
-        error: Share::of(&wrong, groups_kept.as_deref()),
+        error: Share::among(&kept, |i| !films[i].1, groups),
     }
 }
 

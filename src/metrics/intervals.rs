@@ -1,5 +1,6 @@
 //! How far a measured proportion may be from the true one: 95 % intervals.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
@@ -71,6 +72,21 @@ impl Share {
             interval_by_group: groups.map(|groups| bootstrap_by_group(hits, groups, BOOTSTRAP_SEED)),
         })
     }
+
+    /// The share, of the films at the indices `films`, of those for which `hit` holds; `None` without films.
+    ///
+    /// # Shapes
+    /// - `groups`: one entry a film of the whole set that the indices are of
+    pub fn among(films: &[usize], hit: impl Fn(usize) -> bool, groups: Option<&[String]>) -> Option<Self> {
+        let hits: Vec<bool> = films.iter().map(|&film| hit(film)).collect();
+        let groups: Option<Vec<String>> = groups.map(|groups| films.iter().map(|&film| groups[film].clone()).collect());
+        Self::of(&hits, groups.as_deref())
+    }
+}
+
+/// What is resampled as a whole: `groups`, or each of `n` films by itself.
+pub(crate) fn units(n: usize, groups: Option<&[String]>) -> Cow<'_, [String]> {
+    groups.map_or_else(|| (0..n).map(|film| film.to_string()).collect(), Cow::Borrowed)
 }
 
 /// 95 % percentile interval of the accuracy when whole groups (patients) are drawn with replacement, `[low, high]`.

@@ -4,6 +4,7 @@
 pub mod accuracy;
 pub mod auroc;
 pub mod calibration;
+pub mod conformal;
 pub mod confusion;
 pub mod decision;
 pub mod intervals;
@@ -18,6 +19,7 @@ use crate::labels::ByName;
 pub use accuracy::{argmax, cross_entropy};
 pub use auroc::{auroc, auroc_interval};
 pub use calibration::{RELIABILITY_BINS, ReliabilityBin, expected_calibration_error, reliability};
+pub use conformal::{AnswerSets, SetsReached};
 pub use confusion::{ClassRates, confusion};
 pub use decision::{Answered, OperatingPoint, Reached, UncertainBand};
 pub use intervals::{Share, bootstrap, bootstrap_by_group, wilson};
@@ -25,7 +27,7 @@ pub use precision_recall::{average_precision, precision_recall};
 pub use roc::roc;
 pub use temperature::{fit_offsets, fit_temperature, softmax};
 
-use intervals::BOOTSTRAP_SEED;
+use intervals::{BOOTSTRAP_SEED, units};
 
 /// What [`evaluate`] measures. Its JSON is what `roentgen evaluate --json` writes and a model card keeps.
 ///
@@ -108,17 +110,10 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
     let confusion = confusion(labels, &predicted, k);
     let rates: Vec<ClassRates> = (0..k).map(|class| ClassRates::of(class, &confusion)).collect();
     let sensitivities: Vec<f64> = rates.iter().filter_map(|rates| rates.sensitivity).collect();
-    let own: Vec<String>;
-    let units = match groups {
-        Some(groups) => groups,
-        None => {
-            own = (0..n).map(|film| film.to_string()).collect();
-            &own
-        }
-    };
+    let units = units(n, groups);
     let areas = (0..k).map(|class| {
         let (probabilities, positives) = against_the_rest(scores, labels, class, k);
-        (auroc(&probabilities, &positives), auroc_interval(&probabilities, &positives, units))
+        (auroc(&probabilities, &positives), auroc_interval(&probabilities, &positives, &units))
     });
     let (areas, area_intervals): (Vec<_>, Vec<_>) = areas.unzip();
 
@@ -178,6 +173,14 @@ pub fn calibration_error(scores: &[f32], labels: &[usize], classes: usize) -> Op
     expected_calibration_error(&reliability(&tops, &correct, RELIABILITY_BINS))
 }
 
+/// The names among `names`, sorted, each once.
+pub(crate) fn distinct(names: &[String]) -> Vec<&String> {
+    let mut names: Vec<&String> = names.iter().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// The accuracy on each source by itself, sorted by name, and on each class of it.
 ///
 /// # Shapes
@@ -190,22 +193,14 @@ pub fn accuracy_by_source(
     groups: Option<&[String]>,
 ) -> ByName<SourceAccuracy> {
     assert_eq!(labels.len(), sources.len());
-    let mut names: Vec<&String> = sources.iter().collect();
-    names.sort();
-    names.dedup();
     let correct: Vec<bool> =
         scores.chunks_exact(classes.len()).zip(labels).map(|(row, &label)| argmax(row) == label).collect();
-    let share = |films: &[usize]| {
-        let hits: Vec<bool> = films.iter().map(|&i| correct[i]).collect();
-        let groups: Option<Vec<String>> = groups.map(|groups| films.iter().map(|&i| groups[i].clone()).collect());
-        Share::of(&hits, groups.as_deref())
-    };
     let of_source = |name: &String| {
         let films: Vec<usize> = (0..labels.len()).filter(|&i| sources[i] == *name).collect();
         let hits = films.iter().filter(|&&i| correct[i]).count();
         let of_class = |class: usize| {
             let films: Vec<usize> = films.iter().copied().filter(|&i| labels[i] == class).collect();
-            Some((classes[class].clone(), share(&films)?))
+            Some((classes[class].clone(), Share::among(&films, |i| correct[i], groups)?))
         };
         SourceAccuracy {
             n: films.len(),
@@ -214,7 +209,7 @@ pub fn accuracy_by_source(
             by_class: Some((0..classes.len()).filter_map(of_class).collect()),
         }
     };
-    names.into_iter().map(|name| (name.clone(), of_source(name))).collect()
+    distinct(sources).into_iter().map(|name| (name.clone(), of_source(name))).collect()
 }
 
 #[cfg(test)]
