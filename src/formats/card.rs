@@ -52,6 +52,9 @@ pub struct ModelCard {
     pub metrics: Vec<MetricsEntry>,
     /// Licence of the weights.
     pub licence: String,
+    /// Where it is right, where it is not, and what to do there: three sentences that anybody understands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summary: Vec<String>,
     /// What it is for, and what it is not for.
     pub intended_use: String,
     /// Uses that it is known to be wrong for, a sentence each.
@@ -157,6 +160,7 @@ impl ModelCard {
             training: None,
             metrics: Vec::new(),
             licence: "that of the images it was trained on; state it before you pass it on".into(),
+            summary: Vec::new(),
             intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
             misuse: Vec::new(),
             limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
@@ -186,7 +190,7 @@ impl ModelCard {
         }
     }
 
-    /// The index of the class that means "nothing found": the one its answers were fitted with, or one that is called so.
+    /// The index of the class that means "nothing found": the one its answers were made with, or one that is called so.
     pub fn healthy(&self) -> Option<usize> {
         match &self.answer {
             Some(AnswerSets { healthy, .. }) => {
@@ -316,7 +320,7 @@ impl ModelCard {
         for (class, _) in self.operating_points.iter().flat_map(ByName::iter) {
             self.validate_is_class("operating_points", class)?;
         }
-        if let Some(AnswerSets { healthy, thresholds, .. }) = &self.answer {
+        if let Some(AnswerSets { healthy, thresholds, typical, .. }) = &self.answer {
             if let Some(class) = healthy {
                 self.validate_is_class("answer.healthy", class)?;
             }
@@ -324,6 +328,11 @@ impl ModelCard {
                 || !self.classes.iter().all(|class| thresholds.get(class).is_some())
             {
                 return Err(invalid("`answer.thresholds` has to name every class, each once".into()));
+            }
+            let k = self.classes.len();
+            let is_row = |row: &Vec<f64>| row.len() == k && row.iter().all(|p| (0.0..=1.0).contains(p));
+            if typical.len() != k || !typical.iter().all(is_row) {
+                return Err(invalid(format!("`answer.typical` has to be {k} rows of {k} numbers, each 0 to 1")));
             }
         }
         for Group { name, classes } in &self.groups {
@@ -465,6 +474,7 @@ mod tests {
             "uncertain",
             "answer",
             "groups",
+            "summary",
             "refusal",
             "audit",
             "ablation",
@@ -481,7 +491,7 @@ mod tests {
         }});
         card["uncertain"] = json!({"below": 0.6, "for_error": 0.02, "validation": {"coverage": share, "error": null}});
         card["answer"] = json!({
-            "coverage": 0.96, "healthy": "Normal", "thresholds": {"COVID-19": 0.2, "Normal": 0.4},
+            "coverage": 0.96, "healthy": "Normal", "typical": [[0.9, 0.1], [0.2, 0.8]], "thresholds": {"COVID-19": 0.2, "Normal": 0.4},
             "validation": {
                 "coverage": share, "by_class": {"Normal": share}, "by_source": {"a": {"Normal": share}}, "mean_size": 1.2,
                 "mean_size_interval": [1.1, 1.3], "single": share, "single_right": share, "cannot_tell": share,
@@ -506,6 +516,8 @@ mod tests {
             ("/answer/thresholds/Normal", json!(-0.1), "`answer.thresholds.Normal`"),
             ("/answer/thresholds", json!({"COVID-19": 0.2}), "every class"),
             ("/answer/thresholds", json!({"COVID-19": 0.2, "Mass": 0.2}), "every class"),
+            ("/answer/typical", json!([[0.9, 0.1]]), "2 rows of 2 numbers"),
+            ("/answer/typical/1", json!([0.9, 1.1]), "each 0 to 1"),
             ("/groups/0/name", json!(" "), "`groups`"),
             ("/groups/0/classes", json!(["Normal"]), "at least two classes"),
             ("/groups/0/classes", json!(["Normal", "Mass"]), "no class"),

@@ -18,8 +18,10 @@ pub const IMAGES_OF_SOURCE: usize = 50;
 pub struct AnswerSets {
     /// Of the images of each class, the share whose set is to hold the class.
     pub coverage: f64,
-    /// The class that means "nothing found", where there is one; the thresholds were fitted for it.
+    /// The class that means "nothing found", where there is one: a set of it and another says nothing.
     pub healthy: Option<String>,
+    /// What the model makes of a [`typical`] image: rows the class, columns the probabilities, both in the order of `classes`.
+    pub typical: Vec<Vec<f64>>,
     /// The least [`conformity`] with which each class is in the set.
     pub thresholds: ByName<f64>,
     /// What the sets reach on the images that they were fitted on.
@@ -50,22 +52,43 @@ pub struct SetsReached {
     pub answered: Option<Share>,
 }
 
-/// How well each class fits an image: its probability, and for a class other than `healthy` times `√(1 − p_healthy)`.
-///
-/// Any score keeps the stated coverage; a good one makes small sets that say something. The probability alone (LAC, the least
-/// ambiguous sets) was the best of those compared, on 2,109 validation images; APS and RAPS sum the probabilities down to the class and give
-/// larger sets at the same coverage. The root makes a finding weaker where the healthy class is likely, so that fewer sets hold
-/// both, which would say nothing.
+/// What the model makes of a typical image of each class: the mean probabilities of the images of that class, with one more
+/// image that is certain of it, so that few images say little and none nothing.
 ///
 /// # Shapes
-/// - `probabilities`: `[classes]`, those of one image
+/// - `scores`: `[n, classes]` row-major, probabilities; `labels`: `[n]`
+/// - returns `[classes, classes]`, a row for each class, which sums to 1
+pub fn typical(scores: &[f32], labels: &[usize], classes: usize) -> Vec<Vec<f64>> {
+    let of_class = |class: usize| {
+        let (mut sums, mut n) = (vec![0.0; classes], 1.0);
+        sums[class] = 1.0;
+        for (row, _) in scores.chunks_exact(classes).zip(labels).filter(|(_, label)| **label == class) {
+            n += 1.0;
+            sums.iter_mut().zip(row).for_each(|(sum, &p)| *sum += f64::from(p));
+        }
+        sums.iter().map(|sum| sum / n).collect()
+    };
+    (0..classes).map(of_class).collect()
+}
+
+/// How well each class fits an image: `p_y · (Σ_z t_yz p_z)²`, its probability times how like the image is to a typical one
+/// of the class, squared.
+///
+/// Any score keeps the stated coverage; a good one makes small sets that say something. The probability alone (LAC) needs a
+/// tiny threshold for a class that is often taken for another, and that lets it into the sets of images that look like
+/// neither. The second factor is small there, and leaves it where the two cannot be told apart.
+///
+/// # Shapes
+/// - `probabilities`: `[classes]`, those of one image; `typical`: `[classes, classes]`, see [`typical`]
 ///
 /// # Source
 /// Sadinle, Lei and Wasserman, J. Am. Stat. Assoc. 114 (2019), 223–234 (arXiv:1609.00451), for the probability.
-pub fn conformity(probabilities: &[f32], healthy: Option<usize>) -> Vec<f64> {
-    let sick = healthy.map_or(1.0, |healthy| (1.0 - f64::from(probabilities[healthy])).max(0.0).sqrt());
-    let of = |(class, &p): (usize, &f32)| f64::from(p) * if healthy == Some(class) { 1.0 } else { sick };
-    probabilities.iter().enumerate().map(of).collect()
+pub fn conformity(probabilities: &[f32], typical: &[Vec<f64>]) -> Vec<f64> {
+    let of = |(row, &p): (&Vec<f64>, &f32)| {
+        let like: f64 = row.iter().zip(probabilities).map(|(t, &p)| t * f64::from(p)).sum();
+        f64::from(p) * like * like
+    };
+    typical.iter().zip(probabilities).map(of).collect()
 }
 
 /// The highest threshold that an image like these reaches with a probability of at least `coverage`: of `n` conformities the
@@ -92,7 +115,7 @@ pub fn images_needed(coverage: f64) -> usize {
     (coverage / (1.0 - coverage) - 1e-9).ceil().max(1.0) as usize
 }
 
-/// The [`threshold`] of each class from its own images, so that the coverage holds in every class (class-conditional); and
+/// The [`threshold`] of the [`conformity`] of each class from its own images, so that the coverage holds in every class (class-conditional); and
 /// the lowest of those of its sources that have [`IMAGES_OF_SOURCE`] images of it, so that it holds in each of them (Mondrian).
 ///
 /// A class with fewer images than [`images_needed`] gets the threshold of the images of all classes together: the coverage then
@@ -100,6 +123,7 @@ pub fn images_needed(coverage: f64) -> usize {
 ///
 /// # Shapes
 /// - `scores`: `[n, classes]` row-major, probabilities; `labels`, `sources`: `[n]`
+/// - `typical`: `[classes, classes]`, see [`typical`]
 /// - returns `[classes]`, each in `[0, 1]`
 ///
 /// # Source
@@ -107,15 +131,15 @@ pub fn images_needed(coverage: f64) -> usize {
 pub fn fit_thresholds(
     scores: &[f32],
     labels: &[usize],
-    classes: usize,
-    healthy: Option<usize>,
+    typical: &[Vec<f64>],
     sources: Option<&[String]>,
     coverage: f64,
 ) -> Vec<f64> {
+    let classes = typical.len();
     assert_eq!(scores.len(), labels.len() * classes);
     assert!(sources.is_none_or(|sources| sources.len() == labels.len()));
     let of_truth: Vec<f64> =
-        scores.chunks_exact(classes).zip(labels).map(|(row, &label)| conformity(row, healthy)[label]).collect();
+        scores.chunks_exact(classes).zip(labels).map(|(row, &label)| conformity(row, typical)[label]).collect();
     let of =
         |kept: &dyn Fn(usize) -> bool| (0..labels.len()).filter(|&i| kept(i)).map(|i| of_truth[i]).collect::<Vec<_>>();
     let of_class = |class: usize| {
@@ -136,11 +160,11 @@ pub fn fit_thresholds(
 /// threshold. So no set is empty; that a set grows costs no coverage.
 ///
 /// # Shapes
-/// - `probabilities`, `thresholds`: `[classes]`; returns `[classes]`
-pub fn set_of(probabilities: &[f32], thresholds: &[f64], healthy: Option<usize>) -> Vec<bool> {
+/// - `probabilities`, `thresholds`: `[classes]`; `typical`: `[classes, classes]`, see [`typical`]; returns `[classes]`
+pub fn set_of(probabilities: &[f32], thresholds: &[f64], typical: &[Vec<f64>]) -> Vec<bool> {
     assert_eq!(probabilities.len(), thresholds.len());
     let mut set: Vec<bool> =
-        conformity(probabilities, healthy).iter().zip(thresholds).map(|(c, threshold)| c >= threshold).collect();
+        conformity(probabilities, typical).iter().zip(thresholds).map(|(c, threshold)| c >= threshold).collect();
     set[argmax(probabilities)] = true;
     set
 }
@@ -219,6 +243,11 @@ mod tests {
         names.iter().map(|name| name.to_string()).collect()
     }
 
+    /// Each class is like itself alone: then the conformity has the order of the probability.
+    fn unlike(classes: usize) -> Vec<Vec<f64>> {
+        typical(&[], &[], classes)
+    }
+
     /// MAPIE 1.6.0, `SplitConformalClassifier(conformity_score="lac")` calibrated on the images of one class at a time: see
     /// `tests/fixtures/make_conformal.py`.
     #[test]
@@ -229,14 +258,37 @@ mod tests {
             (0.8, [126, 179, 101], [0, 74, 166, 0], 214),
             (0.9, [137, 179, 163], [0, 32, 177, 31], 220),
         ] {
-            let thresholds = fit_thresholds(&scores, &labels, 3, None, None, coverage);
-            let sets: Vec<Vec<bool>> = scores.chunks(3).map(|row| set_of(row, &thresholds, None)).collect();
+            let thresholds = fit_thresholds(&scores, &labels, &unlike(3), None, coverage);
+            let sets: Vec<Vec<bool>> = scores.chunks(3).map(|row| set_of(row, &thresholds, &unlike(3))).collect();
             let of = |class: usize| sets.iter().filter(|set| set[class]).count();
             assert_eq!([0, 1, 2].map(of), of_class, "{coverage}");
             let sized =
                 |size: usize| sets.iter().filter(|set| set.iter().filter(|&&inside| inside).count() == size).count();
             assert_eq!([0, 1, 2, 3].map(sized), of_size, "{coverage}");
             assert_eq!(sets.iter().zip(&labels).filter(|(set, label)| set[**label]).count(), covered, "{coverage}");
+        }
+    }
+
+    /// NumPy 2.4.6, the formula of [`conformity`] and `quantile(method="inverted_cdf")`: see `tests/fixtures/make_conformal.py`.
+    #[test]
+    fn sets_of_typical_images_are_those_of_numpy() {
+        let (scores, labels) = images();
+        let typical = typical(&scores, &labels, 3);
+        for (row, expected) in typical.iter().zip([
+            [0.459801128, 0.278812586, 0.261386305],
+            [0.254146407, 0.499329021, 0.246524572],
+            [0.272143029, 0.262292431, 0.46556455],
+        ]) {
+            assert!(row.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-8), "{row:?}");
+        }
+        for (coverage, expected, of_class) in [
+            (0.8, [0.036706999327, 0.037226116547, 0.037300081917], [126, 97, 101]),
+            (0.9, [0.035433739793, 0.036673469996, 0.023643265308], [137, 168, 163]),
+        ] {
+            let thresholds = fit_thresholds(&scores, &labels, &typical, None, coverage);
+            assert!(thresholds.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{thresholds:?}");
+            let sets: Vec<Vec<bool>> = scores.chunks(3).map(|row| set_of(row, &thresholds, &typical)).collect();
+            assert_eq!([0, 1, 2].map(|class| sets.iter().filter(|set| set[class]).count()), of_class, "{coverage}");
         }
     }
 
@@ -255,12 +307,24 @@ mod tests {
         }
     }
 
-    /// By hand: √(1 − 0.36) = 0.8 weakens the findings and not the healthy class.
+    /// By hand: images of the first class with 0.6 and 0.8, and one that is certain of it, have a mean of 0.8; of the second
+    /// there is none. To (0.5, 0.5) both are as like, so that a half is squared; to (0.75, 0.25) the first is more so.
     #[test]
-    fn a_finding_is_weaker_where_the_healthy_class_is_likely() {
-        let close = |found: Vec<f64>, expected: [f64; 3]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
-        assert!(close(conformity(&[0.5, 0.36, 0.14], Some(1)), [0.4, 0.36, 0.112]));
-        assert!(close(conformity(&[0.5, 0.36, 0.14], None), [0.5, 0.36, 0.14]));
+    fn a_class_fits_as_it_is_likely_and_as_the_image_is_typical_of_it() {
+        let close = |found: &[f64], expected: &[f64]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+        let typical = typical(&[0.6, 0.4, 0.8, 0.2], &[0, 0], 2);
+        assert!(close(&typical[0], &[0.8, 0.2]) && close(&typical[1], &[0.0, 1.0]), "{typical:?}");
+        assert!(close(&conformity(&[0.5, 0.5], &typical), &[0.125, 0.125]));
+        assert!(close(&conformity(&[0.75, 0.25], &typical), &[0.75 * 0.65 * 0.65, 0.25 * 0.25 * 0.25]));
+    }
+
+    /// Of two classes that are taken for each other and a third, the second is in the set where the first is likely, and not
+    /// where the third is as likely.
+    #[test]
+    fn a_class_that_is_hard_to_tell_from_one_other_stays_out_of_the_sets_of_a_third() {
+        let typical = vec![vec![0.6, 0.4, 0.0], vec![0.4, 0.6, 0.0], vec![0.0, 0.0, 1.0]];
+        let second = |row: [f32; 3]| conformity(&row, &typical)[1];
+        assert!(second([0.9, 0.1, 0.0]) > 10.0 * second([0.0, 0.1, 0.9]));
     }
 
     /// The guarantee itself: over 400 draws of calibration and new images from one distribution, the mean coverage of each class
@@ -277,9 +341,10 @@ mod tests {
         let (mut covered, draws) = ([0; 3], 400);
         for _ in 0..draws {
             let scores: Vec<f32> = labels.iter().flat_map(|&label| image(label)).collect();
-            let thresholds = fit_thresholds(&scores, &labels, 3, Some(1), None, 0.9);
+            let typical = typical(&scores, &labels, 3);
+            let thresholds = fit_thresholds(&scores, &labels, &typical, None, 0.9);
             for &label in &labels {
-                covered[label] += usize::from(set_of(&image(label), &thresholds, Some(1))[label]);
+                covered[label] += usize::from(set_of(&image(label), &thresholds, &typical)[label]);
             }
         }
         let share = covered.map(|covered| f64::from(covered as u32) / f64::from(draws * 40));
@@ -296,9 +361,10 @@ mod tests {
             let scores: Vec<f32> = of_class.iter().flat_map(|&p| [p, 1.0 - p]).collect();
             let labels = vec![0; of_class.len()];
             let sources: Vec<String> = (0..of_class.len()).map(|i| if i < 1000 { "a" } else { "b" }.into()).collect();
-            let by_source = fit_thresholds(&scores, &labels, 2, None, Some(&sources), 0.9)[0];
-            assert_eq!(by_source < 0.35, covered, "{n}: {by_source}");
-            assert!(fit_thresholds(&scores, &labels, 2, None, None, 0.9)[0] > 0.4);
+            let by_source = fit_thresholds(&scores, &labels, &unlike(2), Some(&sources), 0.9)[0];
+            // Cubed, as the likeness of a class to itself alone is its probability.
+            assert_eq!(by_source < 0.35_f64.powi(3), covered, "{n}: {by_source}");
+            assert!(fit_thresholds(&scores, &labels, &unlike(2), None, 0.9)[0] > 0.5_f64.powi(3));
         }
     }
 
@@ -314,15 +380,15 @@ mod tests {
                 if label == 0 { [p, 1.0 - p] } else { [1.0 - p, p] }
             })
             .collect();
-        let found = fit_thresholds(&scores, &labels, 2, None, None, 0.96);
-        // The ⌈25 · 0.96⌉ = 24th of 24 and the ⌈35 · 0.96⌉ = 34th of 34 are both the first image: halfway to 0.
-        assert_eq!(found, [0.25, 0.25]);
-        assert_eq!(fit_thresholds(&scores[..20], &labels[..10], 2, None, None, 0.96), [0.0, 0.0]);
+        let found = fit_thresholds(&scores, &labels, &unlike(2), None, 0.96);
+        // The ⌈25 · 0.96⌉ = 24th of 24 and the ⌈35 · 0.96⌉ = 34th of 34 are both the first image, 0.5³: halfway to 0.
+        assert_eq!(found, [0.0625, 0.0625]);
+        assert_eq!(fit_thresholds(&scores[..20], &labels[..10], &unlike(2), None, 0.96), [0.0, 0.0]);
     }
 
     #[test]
     fn a_set_is_never_empty_and_says_something_or_not() {
-        assert_eq!(set_of(&[0.4, 0.35, 0.25], &[0.9, 0.9, 0.9], None), [true, false, false]);
+        assert_eq!(set_of(&[0.4, 0.35, 0.25], &[0.9, 0.9, 0.9], &unlike(3)), [true, false, false]);
         let answer = |set: [bool; 3], healthy| is_answer(&set, healthy);
         assert!(answer([false, true, false], Some(1)) && answer([true, false, true], Some(1)));
         assert!(!answer([true, true, false], Some(1)) && answer([true, true, false], None));
