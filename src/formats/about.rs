@@ -25,16 +25,6 @@ pub struct Calibration {
     pub ece_after: f64,
 }
 
-/// Several findings under one name: what an answer says where it holds just these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Group {
-    /// For people, such as "Viral or bacterial pneumonia".
-    pub name: String,
-    /// Two classes or more.
-    pub classes: Vec<String>,
-}
-
 /// The films that a model was made of and measured on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
