@@ -2,7 +2,7 @@
 //!
 //! Opening a model: card → [`read_weights_from`] → the network that [`Architecture`] describes, [`Frozen`].
 //! Each film: [`decode`] → [`plain::refuse`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network →
-//! [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds.
+//! [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds → [`Answer`].
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
@@ -12,11 +12,13 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::explain::{HeatMap, grad_cam};
-use crate::formats::{ModelCard, read_weights_from};
+use crate::formats::{Answer, ModelCard, read_weights_from};
 use crate::image::{Limits, Radiograph, Values, decode};
 use crate::labels::ByName;
+#[cfg(feature = "measuring")]
+use crate::metrics::conformal::sets_reached;
 use crate::metrics::decision::{answered, reached};
-use crate::metrics::{Evaluation, against_the_rest, argmax, evaluate};
+use crate::metrics::{Evaluation, accuracy_by_source, against_the_rest, argmax, evaluate};
 use crate::models::Architecture;
 use crate::nn::{Frozen, Graph, Precision, Weights};
 use crate::refusal::{Gate, Refusal, plain};
@@ -42,6 +44,8 @@ pub struct Classifier {
 /// What the network says of one film.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
+    /// What the model answers, a set of classes; `None` where the card says nothing of it.
+    pub answer: Option<Answer>,
     /// The most probable class.
     pub label: String,
     /// Its probability, in `[0, 1]`; calibrated where the card has a calibration.
@@ -66,6 +70,7 @@ pub struct Prediction {
 // The fields of `Prediction`.
 #[allow(missing_docs)]
 pub struct Shown<'a> {
+    pub answer: Option<&'a Answer>,
     pub label: Option<&'a str>,
     pub score: Option<f32>,
     pub scores: Option<&'a ByName<f32>>,
@@ -86,6 +91,7 @@ impl Prediction {
             return alone;
         }
         Shown {
+            answer: self.answer.as_ref(),
             label: Some(&self.label),
             score: Some(self.score),
             scores: Some(&self.scores),
@@ -261,6 +267,7 @@ impl Classifier {
             points.iter().map(|(class, point)| (class.to_owned(), reaches(class, point.threshold))).collect()
         });
         Ok(Prediction {
+            answer: self.card.answer_to(&scores),
             label: self.card.classes[best].clone(),
             score: scores[best],
             uncertain: self.card.uncertain.as_ref().is_some_and(|band| f64::from(scores[best]) < band.below),
@@ -365,8 +372,14 @@ impl Classifier {
     /// Measures [`scores`](Self::scores) against the truth, the card's decisions among them.
     ///
     /// # Shapes
-    /// - `scores`: `[n, classes]` row-major; `labels`, `groups`: `[n]`, `n` at least 1
-    pub fn evaluate(&self, scores: &[f32], labels: &[usize], groups: Option<&[String]>) -> Evaluation {
+    /// - `scores`: `[n, classes]` row-major; `labels`, `sources`, `groups`: `[n]`, `n` at least 1
+    pub fn evaluate(
+        &self,
+        scores: &[f32],
+        labels: &[usize],
+        sources: Option<&[String]>,
+        groups: Option<&[String]>,
+    ) -> Evaluation {
         let (classes, k) = (&self.card.classes, self.card.classes.len());
         let mut evaluation = evaluate(scores, labels, classes, groups);
         evaluation.operating_points = self.card.operating_points.as_ref().map(|points| {
@@ -378,6 +391,12 @@ impl Classifier {
             points.iter().map(|(class, point)| (class.to_owned(), of(class, point.threshold))).collect()
         });
         evaluation.answered = self.card.uncertain.as_ref().map(|band| answered(scores, labels, k, band.below, groups));
+        #[cfg(feature = "measuring")]
+        if self.card.answer.is_some() {
+            let sets: Vec<Vec<bool>> = scores.chunks_exact(k).filter_map(|row| self.card.set_of(row)).collect();
+            evaluation.sets = Some(sets_reached(&sets, labels, classes, self.card.healthy(), sources, groups));
+        }
+        evaluation.by_source = sources.map(|sources| accuracy_by_source(scores, labels, classes, sources, groups));
         evaluation
     }
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::about::{Ablation, Adaptation, Audit, Calibration, DataDescription, Group};
+use super::about::Calibration;
+#[cfg(feature = "measuring")]
+use super::about::{Ablation, Adaptation, Audit, DataDescription};
 use crate::error::{Error, Result};
 use crate::labels::ByName;
 use crate::metrics::{AnswerSets, Evaluation, OperatingPoint, UncertainBand};
@@ -22,7 +24,8 @@ const HEALTHY: [&str; 3] = ["normal", "healthy", "no finding"];
 
 /// What a model is, how to feed it, how good it is, and how to tell its weights from any others.
 ///
-/// [`ModelCard::from_json`] is the only way in for bytes from outside, and checks everything.
+/// [`ModelCard::from_json`] is the only way in for bytes from outside, and checks everything. What only people read, it passes
+/// over without the feature `measuring`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// Layout of this card, [`FORMAT`].
@@ -64,6 +67,7 @@ pub struct ModelCard {
     #[serde(default)]
     pub limitations: Vec<String>,
     /// The films it was made of and measured on.
+    #[cfg(feature = "measuring")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataDescription>,
     /// What makes its outputs probabilities; without it they are taken as they are.
@@ -78,19 +82,22 @@ pub struct ModelCard {
     /// From which fit on each class is in the answer, which is a set of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerSets>,
-    /// Names of several findings together, for an answer that is a set of just these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Group>,
+    /// What several classes are called together, such as "Viral or bacterial pneumonia": an answer of just these says it so.
+    #[serde(default, skip_serializing_if = "ByName::is_empty")]
+    pub groups: ByName<Vec<String>>,
     /// When a picture is refused; without it every picture is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<GateInfo>,
     /// What it was adapted on, where it was: all that is measured holds there.
+    #[cfg(feature = "measuring")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapted: Option<Adaptation>,
     /// What an audit for shortcuts found.
+    #[cfg(feature = "measuring")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
     /// What was tried on the way, and what each measure changed.
+    #[cfg(feature = "measuring")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ablation: Vec<Ablation>,
 }
@@ -167,15 +174,19 @@ impl ModelCard {
             intended_use: "Research and teaching. Not a medical device; not for diagnosis.".into(),
             misuse: Vec::new(),
             limitations: vec!["Knows nothing but its classes: every image is given to one of them.".into()],
+            #[cfg(feature = "measuring")]
             data: None,
             calibration: None,
             operating_points: None,
             uncertain: None,
             answer: None,
-            groups: Vec::new(),
+            groups: ByName::default(),
             refusal: None,
+            #[cfg(feature = "measuring")]
             adapted: None,
+            #[cfg(feature = "measuring")]
             audit: None,
+            #[cfg(feature = "measuring")]
             ablation: Vec::new(),
         }
     }
@@ -189,7 +200,9 @@ impl ModelCard {
             uncertain: None,
             answer: None,
             refusal: None,
+            #[cfg(feature = "measuring")]
             adapted: None,
+            #[cfg(feature = "measuring")]
             audit: None,
             ..self
         }
@@ -340,7 +353,7 @@ impl ModelCard {
                 return Err(invalid(format!("`answer.typical` has to be {k} rows of {k} numbers, each 0 to 1")));
             }
         }
-        for Group { name, classes } in &self.groups {
+        for (name, classes) in self.groups.iter() {
             if name.trim().is_empty() || classes.len() < 2 {
                 return Err(invalid(format!("`groups`: {name:?} has to have a name and at least two classes")));
             }
@@ -503,7 +516,7 @@ mod tests {
                 "answered": share
             }
         });
-        card["groups"] = json!([{"name": "Either", "classes": ["COVID-19", "Normal"]}]);
+        card["groups"] = json!({"Either": ["COVID-19", "Normal"]});
         card["refusal"] = json!({"minimum_probability": 0.1, "maximum_distance": 2.5, "features": 352});
         let read_back = read(&card).unwrap();
         assert_eq!(read_back.temperature(), 1.5);
@@ -523,9 +536,9 @@ mod tests {
             ("/answer/thresholds", json!({"COVID-19": 0.2, "Mass": 0.2}), "every class"),
             ("/answer/typical", json!([[0.9, 0.1]]), "2 rows of 2 numbers"),
             ("/answer/typical/1", json!([0.9, 1.1]), "each 0 to 1"),
-            ("/groups/0/name", json!(" "), "`groups`"),
-            ("/groups/0/classes", json!(["Normal"]), "at least two classes"),
-            ("/groups/0/classes", json!(["Normal", "Mass"]), "no class"),
+            ("/groups", json!({" ": ["COVID-19", "Normal"]}), "`groups`"),
+            ("/groups/Either", json!(["Normal"]), "at least two classes"),
+            ("/groups/Either", json!(["Normal", "Mass"]), "no class"),
             ("/refusal/minimum_probability", json!(2.0), "`refusal.minimum_probability`"),
             ("/refusal/maximum_distance", json!(-1.0), "`refusal.maximum_distance`"),
         ] {

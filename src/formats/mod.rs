@@ -9,6 +9,7 @@
 //! gunzip where the card says so → safetensors → dequantised tensors.
 
 pub mod about;
+pub mod answer;
 pub mod card;
 #[cfg(feature = "cli")]
 pub mod folder;
@@ -18,6 +19,7 @@ mod pickle;
 pub mod pytorch;
 pub mod weights;
 
+pub use answer::Answer;
 pub use card::{Encoding, MetricsEntry, ModelCard, WeightsInfo};
 pub use weights::{
     Storage, Weight, in_floats, read_weights, read_weights_from, write_beside, write_in_place, write_weights,

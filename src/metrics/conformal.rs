@@ -25,6 +25,7 @@ pub struct AnswerSets {
     /// The least [`conformity`] with which each class is in the set.
     pub thresholds: ByName<f64>,
     /// What the sets reach on the images that they were fitted on.
+    #[cfg(feature = "measuring")]
     pub validation: SetsReached,
 }
 

@@ -73,6 +73,10 @@ pub struct Evaluation {
     /// What the model's uncertain band reaches on these films, where it has one.
     #[serde(default)]
     pub answered: Option<Answered>,
+    /// What the model's answers, which are sets of classes, reach on these films, where it gives such.
+    #[cfg(feature = "measuring")]
+    #[serde(default)]
+    pub sets: Option<SetsReached>,
     /// Class names in the order of the model's outputs.
     pub classes: Vec<String>,
 }
@@ -135,6 +139,8 @@ pub fn evaluate(scores: &[f32], labels: &[usize], classes: &[String], groups: Op
         ece: calibration_error(scores, labels, k),
         operating_points: None,
         answered: None,
+        #[cfg(feature = "measuring")]
+        sets: None,
         classes: classes.to_vec(),
     }
 }

@@ -138,6 +138,7 @@ fn metadata(card: &ModelCard) -> Vec<StringStringEntryProto> {
         ("calibration", card.calibration.as_ref().map(json)),
         ("operating_points", card.operating_points.as_ref().map(json)),
         ("uncertain", card.uncertain.as_ref().map(json)),
+        ("answer", card.answer.as_ref().map(json)),
     ];
     let plain = plain.into_iter().map(|(key, value)| (key, value.clone()));
     plain

@@ -57,6 +57,7 @@ fn every_probability_that_anyone_sees_is_calibrated() {
     assert_near(&found["operating_points"]["COVID-19"]["threshold"], 0.375);
     assert_near(&found["operating_points"]["Normal"]["threshold"], 0.125);
     assert_eq!(found["uncertain"], Value::Null, "one answer in four is wrong whatever is left out");
+    assert_eq!(found["answer"], Value::Null, "four films are too few for any threshold");
     let card = card(&model);
     for field in ["calibration", "operating_points"] {
         assert_eq!(card[field], found[field]);
@@ -155,6 +156,96 @@ fn a_fifth_class_goes_through_everything() {
     );
 }
 
+/// The answers of a model whose classes lie next to each other in brightness: halfway between two it cannot tell them apart.
+/// What `evaluate` says of them is counted again from what `predict` says.
+#[test]
+fn an_answer_is_a_set_of_classes_that_holds_the_right_one_as_often_as_asked_for() {
+    let dir = tempdir().unwrap();
+    let model = bands_model(dir.path());
+    let val = dir.path().join("val");
+    let mut manifest = "path,source\n".to_owned();
+    let mut films = Vec::new();
+    for (class, grey) in BANDS.iter().zip(BAND_GREYS) {
+        // Up to 28 off the middle of a band, whose borders are 25.5 off.
+        for i in 0..58 {
+            let name = format!("{class}/{i}.png");
+            grey_film(&val.join(&name), (i16::from(grey) + i - 29).clamp(0, 255) as u8);
+            manifest += &format!("val/{name},{}\n", if i % 10 == 9 { "south" } else { "north" });
+            films.push((*class, val.join(name)));
+        }
+    }
+    fs::write(dir.path().join("manifest.csv"), manifest).unwrap();
+    let found = json_of(&run("calibrate", &model, &val, &["--coverage", "0.95", "--json", "-"]));
+    let answer = &found["answer"];
+    assert_eq!((&answer["coverage"], &answer["healthy"]), (&json!(0.95), &json!("Normal")));
+    assert_eq!(card(&model)["answer"], *answer);
+
+    let mut args = vec!["predict".as_ref(), "--json".as_ref(), "--model".as_ref(), model.as_os_str()];
+    args.extend(films.iter().map(|(_, film)| film.as_os_str()));
+    let output = roentgen(args);
+    let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let holds = |line: &Value, class: &str| line["answer"]["set"].as_array().unwrap().contains(&json!(class));
+    let count = |hit: &dyn Fn(&Value, &str) -> bool| {
+        lines.iter().zip(&films).filter(|(line, (class, _))| hit(line, class)).count()
+    };
+    let measured = json_of(&run("evaluate", &model, &val, &["--json", "-"]));
+    assert_eq!(measured["sets"], answer["validation"]);
+    let sets = &measured["sets"];
+    assert_eq!(sets["coverage"]["count"], count(&holds));
+    for class in BANDS {
+        let of_class = count(&|line, truth| truth == class && holds(line, class));
+        assert_eq!(sets["by_class"][class]["count"], of_class);
+        assert!(of_class * 20 >= 58 * 19, "{class}: {of_class} of 58");
+        assert_eq!(
+            (&sets["by_source"]["north"][class]["of"], &sets["by_source"]["south"][class]["of"]),
+            (&json!(53), &json!(5))
+        );
+    }
+    let size = |line: &Value| line["answer"]["set"].as_array().unwrap().len();
+    assert_eq!(sets["single"]["count"], count(&|line, _| size(line) == 1));
+    assert_eq!(sets["single_right"]["count"], count(&|line, class| size(line) == 1 && holds(line, class)));
+    assert_eq!(sets["cannot_tell"]["count"], count(&|line, _| line["answer"]["classes"] == json!([])));
+    assert_near(&sets["mean_size"], lines.iter().map(size).sum::<usize>() as f64 / 290.0);
+    let said = run("evaluate", &model, &val, &[]);
+    let said = text(&said.stdout);
+    assert!(said.contains("the answer, a set of classes") && said.contains("of Mass, north"), "{said}");
+
+    let film = dir.path().join("film.png");
+    let answer_to = |grey: u8| {
+        grey_film(&film, grey);
+        let said = predict(&model, &film, &[]);
+        (json_of(&predict(&model, &film, &["--json"]))["answer"].clone(), text(&said.stdout).to_owned())
+    };
+    let (single, said) = answer_to(BAND_GREYS[4]);
+    assert_eq!(single, json!({"classes": ["Mass"], "set": ["Mass"], "text": "Mass"}));
+    assert!(said.starts_with("Mass ") && !said.contains("most probable"), "{said}");
+    let pneumonias = json!(["Viral Pneumonia", "Bacterial Pneumonia"]);
+    let (both, _) = answer_to(102);
+    assert_eq!(
+        both,
+        json!({"classes": pneumonias, "set": pneumonias, "text": "Viral Pneumonia or Bacterial Pneumonia"})
+    );
+    let (unsure, said) = answer_to(51);
+    assert_eq!(unsure, json!({"classes": [], "set": ["Normal", "Viral Pneumonia"], "text": "Cannot tell"}));
+    assert!(said.starts_with("Cannot tell ") && said.contains("most probable is "), "{said}");
+
+    // Told what to call the two; another class is the healthy one.
+    let told = dir.path().join("told.json");
+    fs::write(&told, json!({"groups": {"Pneumonia": pneumonias}}).to_string()).unwrap();
+    assert_eq!(
+        roentgen(["card".as_ref(), "--model".as_ref(), model.as_os_str(), "--describe".as_ref(), told.as_os_str()])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(answer_to(102).0["text"], "Pneumonia");
+    json_of(&run("calibrate", &model, &val, &["--coverage", "0.95", "--healthy", "Mass", "--json", "-"]));
+    assert_eq!((&answer_to(204).0["text"], &answer_to(102).0["text"]), (&json!("Cannot tell"), &json!("Pneumonia")));
+    // It stays the healthy one.
+    let again = json_of(&run("calibrate", &model, &val, &["--coverage", "0.95", "--json", "-"]));
+    assert_eq!(again["answer"]["healthy"], "Mass");
+}
+
 fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut names = names.to_vec();
     names.sort();
@@ -176,6 +267,9 @@ fn what_cannot_be_fitted_is_one_line_and_leaves_the_card_alone() {
         (&half, &[], "no film of class `Normal`"),
         (&half, &["--sensitivity", "95"], "must be 0 to 1"),
         (&half, &["--error", "NaN"], "must be 0 to 1"),
+        (&half, &["--coverage", "96"], "less than 1"),
+        (&half, &["--coverage", "1"], "less than 1"),
+        (&half, &["--healthy", "Well"], "unknown class `Well`"),
         (&dir.path().join("absent"), &[], "not a folder"),
     ] {
         let output = run("calibrate", &model, data, options);

@@ -37,6 +37,8 @@ fn the_markdown_has_everything_that_was_told_measured_and_decided() {
     run(&["audit", "--model", model, "--data", films]);
     let told = dir.path().join("told.json");
     let description = json!({
+        "summary": ["It is right on greys.", "It is wrong on colours.", "Adapt it there."],
+        "groups": {"Pneumonia of a known kind": ["Viral Pneumonia", "Bacterial Pneumonia"]},
         "misuse": ["Deciding who is treated."],
         "data": {
             "sources": [{"name": "north", "description": "A hospital | in the north.", "licence": "CC BY 4.0"}],
@@ -65,6 +67,11 @@ fn the_markdown_has_everything_that_was_told_measured_and_decided() {
     assert_eq!(fs::read(format!("{model}/model.json")).unwrap(), before, "printing writes nothing");
     for expected in [
         "# Brightness, version 1",
+        "- It is right on greys.\n- It is wrong on colours.\n- Adapt it there.\n\n## What it is for",
+        "| the answer | validation | bands, test |",
+        "| holds the right class | 100.0 % (100.0–100.0 %) | 100.0 % (100.0–100.0 %) |",
+        "| of Mass, south | 100.0 % (",
+        "A set with Normal and another class is \"cannot tell\".",
         "## What it must not be used for\n\n- Deciding who is treated.",
         "| north | A hospital \\| in the north. | CC BY 4.0 |",
         "| Mass | south | 10 | 10 | 10 |",
@@ -91,6 +98,7 @@ fn a_description_that_makes_no_sense_is_one_line_and_changes_nothing() {
     for (description, expected) in [
         ("{\"metrics\": []}", "unknown field `metrics`"),
         ("{\"misuse\": 7}", "invalid type"),
+        ("{\"groups\": {\"Sick\": [\"Mass\", \"Normal\"]}}", "\"Mass\", which is no class"),
         ("[", "EOF"),
         ("{\"intended_use\": \" \"}", "`intended_use` is empty"),
     ] {

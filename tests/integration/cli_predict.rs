@@ -37,10 +37,10 @@ fn json_line_has_exactly_the_promised_keys_and_the_scores_worked_out_by_hand() {
     for (line, (file, grey, label)) in lines.iter().zip([(&light, 180, CLASSES[0]), (&dark, 60, CLASSES[1])]) {
         let mut keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(
-            keys,
-            ["called", "error", "file", "label", "ms", "notes", "refused", "score", "scores", "uncertain"]
-        );
+        let promised =
+            ["answer", "called", "error", "file", "label", "ms", "notes", "refused", "score", "scores", "uncertain"];
+        assert_eq!(keys, promised);
+        assert!(line["answer"].is_null(), "the card says nothing of answers");
         assert_eq!(line["file"], file.to_str().unwrap());
         assert_eq!(line["label"], label);
         assert_eq!(line["score"], line["scores"][label]);
@@ -81,7 +81,7 @@ fn bad_files_get_their_error_and_never_stop_the_others() {
     for (pair, (name, kind)) in lines.chunks(2).zip(cases) {
         assert_eq!(pair[0]["error"]["kind"], kind, "{name}: {}", pair[0]);
         assert!(!pair[0]["error"]["message"].as_str().unwrap().is_empty());
-        for key in ["label", "score", "scores", "refused"] {
+        for key in ["answer", "label", "score", "scores", "refused"] {
             assert!(pair[0][key].is_null(), "{name}: {key}");
         }
         assert_eq!(pair[1]["label"], CLASSES[0], "the good file after {name}");

@@ -84,7 +84,7 @@ fn a_refused_file_has_a_reason_and_no_score_unless_it_is_to_be_shown_anyway() {
                 assert_eq!(line["refused"]["reason"], reason, "{name}");
                 assert!(line["refused"]["message"].as_str().unwrap().ends_with('.'), "{name}");
                 assert!(line["refused"]["value"].is_number() && line["refused"]["limit"].is_number(), "{name}");
-                for key in ["label", "score", "scores", "uncertain", "called"] {
+                for key in ["answer", "label", "score", "scores", "uncertain", "called"] {
                     assert!(line[key].is_null(), "{name}: {key} in {line}");
                 }
             }

@@ -26,6 +26,8 @@ async function withCard(change) {
   const opened = await watched(browser);
   await opened.page.goto(proxy.url);
   await ready(opened.page);
+  // The tables are one click away.
+  for (const summary of await opened.page.locator('#judge details > summary').all()) await summary.click();
   return { ...opened, close: () => Promise.all([opened.context.close(), proxy.close()]) };
 }
 
@@ -75,16 +77,61 @@ test('an answer below the band is called uncertain in words, on the screen and t
     card.operating_points = points;
     // No probability comes near to 1.
     card.calibration = calibration(100);
+    delete card.answer;
   });
   const { result } = await judge(page, picture('film.png'));
   assert.equal(result.uncertain, true);
   assert.equal(await page.locator('[part=label]').innerText(), 'Uncertain');
   assert.match(await page.locator('[part=uncertain]').innerText(), new RegExp(`Most probable is ${result.label}, but with`));
   assert.match(await page.locator('[role=status]').first().innerText(), /uncertain\. Most probable is/);
-  const [first] = Object.keys(result.scores);
-  assert.equal(await page.locator('[part=called]').innerText(), `${first} reaches its operating point.`);
+  assert.deepEqual([result.answer, result.called], [null, Object.fromEntries(Object.keys(result.scores).map((name, i) => [name, i === 0]))]);
+  assert.doesNotMatch(await page.locator('[part=panel]').innerText(), /operating point/);
   assert.match(await page.locator('#decides').innerText(), /answers given at most\s+2\.0\s%/);
   await close();
+});
+
+test('the answer is the headline: a class, a group, several, or none, each with what it means', async () => {
+  const film = picture('film.png');
+  const [{ label, scores }] = await predict([film.path]);
+  const [other, third] = Object.keys(scores).filter((name) => name !== label);
+  /** The page with a card whose answer to the film is the likeliest class and `also`. */
+  const answering = (also, changes = {}) =>
+    withCard((card) => {
+      const thresholds = Object.fromEntries(card.classes.map((name) => [name, also.includes(name) ? 0 : 1]));
+      const validation = {
+        ...{ coverage: share(97, 100), by_class: Object.fromEntries(card.classes.map((name) => [name, share(19, 20)])) },
+        ...{ by_source: { north: { [label]: share(10, 10) } }, mean_size: 1.25, mean_size_interval: [1.2, 1.3] },
+        ...{ single: share(75, 100), single_right: share(72, 75), cannot_tell: share(3, 100), answered: share(95, 97) },
+      };
+      const typical = card.classes.map((_, i) => card.classes.map((_, j) => (i === j ? 1 : 0)));
+      card.answer = { coverage: 0.96, healthy: null, typical, thresholds, validation, ...changes.answer };
+      card.groups = changes.groups ?? {};
+      card.metrics = [];
+      card.summary = ['It is right here.', 'It is wrong there.', 'Adapt it there.'];
+    });
+  for (const [also, changes, text, says, meaning] of [
+    [[], {}, label, 1, /^No other class fits this image\. Of 75 such answers, 96\.0\s% were right\.$/],
+    [[other], {}, undefined, 2, /^This image fits .* and .*; the model cannot tell which it is\.$/],
+    [[other], { groups: { 'Either of the two': [other, label] } }, 'Either of the two', 2, /^This image fits/],
+    [[other, third], { answer: { healthy: label } }, 'Cannot tell', 0, /^This image fits .*, .* and .*; the model cannot tell/],
+  ]) {
+    const { page, complaints, close } = await answering(also, changes);
+    const { answer } = (await judge(page, film)).result;
+    const shown = await page.locator('[part=label]').innerText();
+    assert.equal(shown, answer.text);
+    if (text !== undefined) assert.equal(shown, text);
+    else assert.ok([`${label} or ${other}`, `${other} or ${label}`].includes(shown), shown);
+    assert.deepEqual([answer.classes.length, answer.set.length], [says, also.length + 1]);
+    assert.match(await page.locator('[part=meaning]').innerText(), meaning);
+    assert.equal(await page.locator('[part=scores] li').count(), Object.keys(scores).length);
+    const said = await page.locator('[role=status]').first().innerText();
+    assert.match(said, shown === label ? new RegExp(`: ${label}, `) : /\. Most probable is /);
+    assert.equal(await page.locator('#summary li').count(), 3);
+    const table = page.getByRole('region', { name: 'The answer, a set of classes' });
+    assert.match(await table.innerText(), /is one class\s+75\.0\s% \(75\.0[\s\S]*on average\s+1\.25/);
+    assert.deepEqual(complaints, []);
+    await close();
+  }
 });
 
 test('the slider turns sensitivity and specificity into predictive values', async () => {
@@ -181,7 +228,7 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
 
 test('a card without any of it says what is not known', async () => {
   const { page, close } = await withCard((card) => {
-    for (const field of ['audit', 'data', 'ablation', 'calibration', 'operating_points', 'uncertain', 'misuse']) delete card[field];
+    for (const field of ['audit', 'data', 'ablation', 'calibration', 'operating_points', 'uncertain', 'answer', 'misuse']) delete card[field];
     card.metrics = [];
   });
   assert.equal(await page.locator('#audit-section').isVisible(), false);

@@ -39,6 +39,7 @@ async function assertJudgedAsPredicted(page, names) {
       continue;
     }
     assert.equal(answer.result?.label, expected[i].label, film.name);
+    assert.deepEqual(answer.result.answer, expected[i].answer, film.name);
     const scores = await shown(page);
     assert.deepEqual(Object.keys(scores), Object.keys(expected[i].scores), film.name);
     for (const [name, score] of Object.entries(expected[i].scores)) {

@@ -18,7 +18,7 @@ test('a refused picture has its reason, no score, and a marked answer after "Sho
   await page.goto(server.url);
   await ready(page);
   const { result } = await judge(page, slope);
-  assert.deepEqual([result.label, result.score, result.scores], [null, null, null]);
+  assert.deepEqual([result.answer, result.label, result.score, result.scores], [null, null, null, null]);
   assert.equal(typeof result.refused.value, 'number');
   const reason = page.locator('[part=refusal]');
   assert.equal(await reason.innerText(), result.refused.message);

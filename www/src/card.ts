@@ -2,13 +2,14 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, percent } from './format';
-import type { Ablation, Audit, Interval, MetricsEntry, ModelCard, RefusalLimits, Share } from './types';
+import { more } from './sections';
+import type { Ablation, AnswerSets, Audit, Interval, MetricsEntry, ModelCard, RefusalLimits, SetsReached, Share } from './types';
 
-/** Thresholds, the uncertain band and each class by itself, as measured. */
+/** Answers, thresholds, the uncertain band and each class by itself, as measured. */
 export function decisions(card: ModelCard): TemplateResult | typeof nothing {
-  const { calibration, operating_points, uncertain, refusal, metrics = [] } = card;
-  return html`
-    ${metrics.map(byClass)}
+  const { answer, calibration, operating_points, uncertain, refusal, metrics = [] } = card;
+  const parts = html`
+    ${answer ? answers(answer, metrics) : nothing} ${metrics.map(byClass)}
     ${calibration
       ? html`<p>
           Its probabilities are calibrated: the network’s outputs are divided by ${calibration.temperature.toFixed(3)}, which took the
@@ -47,6 +48,36 @@ export function decisions(card: ModelCard): TemplateResult | typeof nothing {
       : nothing}
     ${refusal ? html`<p>${refuses(refusal)}</p>` : nothing}
   `;
+  return more('How it comes to an answer', parts);
+}
+
+/** What answers that are sets of classes reach, on validation and on test images. */
+function answers({ coverage, validation }: AnswerSets, metrics: MetricsEntry[]): TemplateResult {
+  const measured: [string, SetsReached][] = [
+    ['validation', validation],
+    ...metrics.flatMap(({ data, split, evaluation: { sets } }): [string, SetsReached][] => (sets ? [[`${data}, ${split}`, sets]] : [])),
+  ];
+  const row = (name: string, of: (sets: SetsReached) => Share | null | undefined) => [name, ...measured.map(([, sets]) => shown(of(sets)))];
+  const sources = Object.entries(validation.by_source ?? {});
+  return html`<p>
+      The answer is the set of classes that fit an image, chosen on validation images so that it holds the right class of
+      ${percent(coverage)} of the images of each class. For images from elsewhere that is not promised.
+    </p>
+    ${table(
+      'The answer, a set of classes',
+      ['The answer', ...measured.map(([on]) => on)],
+      [
+        row('holds the right class', (sets) => sets.coverage),
+        ...Object.keys(validation.by_class).map((name) => row(`of ${name}`, (sets) => sets.by_class[name])),
+        ...sources.flatMap(([source, classes]) =>
+          Object.keys(classes).map((name) => row(`of ${name}, ${source}`, (sets) => sets.by_source?.[source]?.[name])),
+        ),
+        row('is one class', (sets) => sets.single),
+        row('is one class: the right one', (sets) => sets.single_right),
+        row('cannot tell', (sets) => sets.cannot_tell),
+        ['classes in it, on average', ...measured.map(([, { mean_size }]) => mean_size.toFixed(2))],
+      ],
+    )}`;
 }
 
 /** What the model refuses, in sentences. */
@@ -61,14 +92,8 @@ function refuses({ measured = {} }: RefusalLimits): string {
 /** What the audit found; the first words are its verdict. */
 export function audited(audit: Audit): TemplateResult {
   const pairs = Object.values(audit.views)[0]?.within_source ?? [];
-  return html`
-    <p>
-      ${audit.works_without_lungs
-        ? html`<strong>This model still works with the lungs masked out</strong>, so what it does is not all about lungs.`
-        : html`By the rule below this model does not work with the lungs masked out, which does not prove that it looks at nothing
-            else.`}
-      The rule: ${audit.rule}
-    </p>
+  const tables = html`
+    <p>The rule: ${audit.rule}</p>
     ${table(
       'What is left of the film',
       ['What is left of the film', 'Balanced accuracy', ...pairs.map(({ source, classes: [a, b] }) => `AUROC ${a} / ${b}, ${source} only`)],
@@ -111,11 +136,19 @@ export function audited(audit: Audit): TemplateResult {
       film${audit.lungs.covers === null ? '' : ` and holds ${percent(audit.lungs.covers)} of the lungs of other films`}.
     </p>
   `;
+  return html`
+    <p>${audit.works_without_lungs
+        ? html`<strong>This model still works with the lungs masked out</strong>, so what it does is not all about lungs.`
+        : html`By the rule used this model does not work with the lungs masked out, which does not prove that it looks at nothing
+            else.`}
+    </p>
+    ${more('How that was found', tables)}
+  `;
 }
 
 /** The films it was made of, and what was tried. */
 export function made({ data, ablation = [] }: ModelCard): TemplateResult {
-  return html`
+  const parts = html`
     ${data
       ? html`${data.sources.length
             ? html`<ul>${data.sources.map(({ name, description, licence }) => html`<li>${name}: ${description} Licence: ${licence}.</li>`)}</ul>`
@@ -140,6 +173,7 @@ export function made({ data, ablation = [] }: ModelCard): TemplateResult {
           })}`
       : nothing}
   `;
+  return more('The images, and what was tried', parts);
 }
 
 /** What was tried, in runs of lines of which each shares a result with the one before: a table each. */
@@ -176,8 +210,8 @@ function testErrors(metrics: MetricsEntry[]): string {
   return first === undefined ? '' : `; on the ${count(first.evaluation.n)} ${first.split} films it is ${percent(first.evaluation.ece ?? 0)}`;
 }
 
-function shown(share: Share | null): string {
-  return share === null ? '–' : withRange(percent(share.value), share.interval_by_group ?? share.interval, interval);
+function shown(share: Share | null | undefined): string {
+  return share == null ? '–' : withRange(percent(share.value), share.interval_by_group ?? share.interval, interval);
 }
 
 function withRange(value: string, range: Interval | null | undefined, written: (range: Interval) => string): string {

@@ -38,7 +38,7 @@ export interface XrayClassifierEventMap {
  * A classifier for films that are dropped on it, pasted, picked, or given to {@link XrayClassifier.classify}.
  *
  * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `map`, `panel`,
- * `label`, `note`, `scores`, `bar`, `called`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
+ * `label`, `meaning`, `note`, `scores`, `bar`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
  *
  * @fires roentgen-ready - {@link ReadyDetail}
  * @fires roentgen-result - {@link ResultDetail}

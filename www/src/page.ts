@@ -29,8 +29,8 @@ if (element !== null) {
     render(gaps(card), section('lacks'));
     showMeaning(card, section('meaning'));
     section('meaning-section').hidden = false;
-    show('audit', card.audit && audited(card.audit));
-    show('made', card.data || card.ablation?.length ? made(card) : undefined);
+    show('audit', () => card.audit && audited(card.audit));
+    show('made', () => (card.data || card.ablation?.length ? made(card) : undefined));
   });
   const picker = section('picker');
   if (picker instanceof HTMLFormElement) pickModels(picker, element);
@@ -97,8 +97,14 @@ async function offerSamples(element: XrayClassifier): Promise<void> {
   section('samples').hidden = false;
 }
 
-/** A section that is there only where the card has something for it. */
-function show(id: string, content: TemplateResult | undefined): void {
+/** A section that is there only where the card has something for it that makes sense: the core does not read these parts. */
+function show(id: string, of: () => TemplateResult | undefined): void {
+  let content;
+  try {
+    content = of();
+  } catch (error) {
+    console.error(`the card's part "${id}" is malformed`, error);
+  }
   section(`${id}-section`).hidden = content === undefined;
   render(content ?? nothing, section(id));
 }

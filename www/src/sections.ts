@@ -32,16 +32,22 @@ export function facts(card: ModelCard): TemplateResult {
   const { height, width } = card.preprocess;
   const seen = card.mirrored ? 'the film, and at its mirror image, each' : 'the film';
   return html`
+    ${card.summary?.length ? html`<ul id="summary">${card.summary.map((one) => html`<li>${one}</li>`)}</ul>` : nothing}
     <p>
       ${card.name}, version ${card.version}, tells apart ${list(card.classes)}. It looks at ${seen} reduced to
       ${width}\u00a0×\u00a0${height} pixels.
     </p>
     ${card.adapted ? html`<p>Adapted from ${card.adapted.from}${card.adapted.date ? ` on ${card.adapted.date}` : ''}. ${card.adapted.sentence}</p>` : nothing}
     <p>${card.intended_use}</p>
-    ${card.metrics?.length ? measured(card.metrics) : html`<p>How often it is right has not been measured.</p>`}
+    ${card.metrics?.length ? more('How often it is right, in numbers', measured(card.metrics)) : html`<p>How often it is right has not been measured.</p>`}
     <p class="quiet">Licence of the weights: ${card.licence}. Their SHA-256, checked before use:
       <code>${card.weights.sha256.slice(0, 16)}…</code></p>
   `;
+}
+
+/** What is one click away. */
+export function more(title: string, content: unknown): TemplateResult {
+  return html`<details><summary>${title}</summary>${content}</details>`;
 }
 
 /** What is known to go wrong. */

@@ -46,6 +46,47 @@ export interface UncertainBand {
   validation: Answered;
 }
 
+/** What answers that are sets of classes reach on a set of films; null where there is no film to stand on. */
+export interface SetsReached {
+  /** Of all films, those whose set holds the right class. */
+  coverage: Share;
+  by_class: Record<string, Share>;
+  /** By source, then by class. */
+  by_source?: Record<string, Record<string, Share>>;
+  /** Classes in a set, on average. */
+  mean_size: number;
+  mean_size_interval: Interval | null;
+  /** Of all films, those whose set is one class. */
+  single: Share;
+  /** Of these, the ones whose class is the right one. */
+  single_right: Share | null;
+  cannot_tell: Share;
+  /** Of the films with an answer, those whose set holds the right class. */
+  answered: Share | null;
+}
+
+/** How a model answers in sets of classes: split conformal prediction. */
+export interface AnswerSets {
+  /** Of the films of each class, the share whose set is to hold the class. */
+  coverage: number;
+  /** The class that means "nothing found"; null where there is none. */
+  healthy: string | null;
+  /** Mean probabilities of the images of each class: rows the class, both in the order of `classes`. */
+  typical: number[][];
+  thresholds: Record<string, number>;
+  validation: SetsReached;
+}
+
+/** What is answered: a class, or several that the model cannot tell apart. */
+export interface FindingSet {
+  /** The classes it names; none where it cannot tell. */
+  classes: string[];
+  /** The conformal set itself: the classes that fit the film. */
+  set: string[];
+  /** For people: a class, "A or B", the name of a group, "Abnormal, kind unknown", "Cannot tell". */
+  text: string;
+}
+
 /** The temperature that the probabilities are calibrated with, and what it did on the validation films. */
 export interface Calibration {
   temperature: number;
@@ -162,6 +203,7 @@ export interface Evaluation {
   ece?: number | null;
   operating_points?: Record<string, Reached> | null;
   answered?: Answered | null;
+  sets?: SetsReached | null;
   classes: string[];
 }
 
@@ -188,6 +230,8 @@ export interface ModelCard {
   weights: { file: string; bytes: number; sha256: string; encoding: 'identity' | 'gzip' };
   metrics?: MetricsEntry[];
   licence: string;
+  /** Where it is right, where it is not, what to do there: a sentence each. */
+  summary?: string[];
   intended_use: string;
   misuse?: string[];
   limitations?: string[];
@@ -195,6 +239,10 @@ export interface ModelCard {
   calibration?: Calibration;
   operating_points?: Record<string, OperatingPoint>;
   uncertain?: UncertainBand;
+  /** A model without it answers with its most probable class. */
+  answer?: AnswerSets;
+  /** What an answer of just these classes is called, by that name. */
+  groups?: Record<string, string[]>;
   /** When a picture is refused; a model without it judges every picture. */
   refusal?: RefusalLimits;
   /** What it was adapted on, where it was. */
@@ -258,6 +306,8 @@ export interface Refusal {
 
 /** What the classifier says of one film. Where `refused` is not null it means nothing, and is there because it was asked for. */
 export interface Answer {
+  /** What the model answers; null for a model that only has a most probable class. */
+  answer: FindingSet | null;
   /** The most probable class. */
   label: string;
   /** Its probability, in [0, 1]. */
@@ -287,6 +337,7 @@ export type ValueRange = [black: number, white: number];
 
 /** What is said of a picture that was refused, and not to be shown anyway: why. */
 export interface Refused {
+  answer: null;
   label: null;
   score: null;
   scores: null;

@@ -5,7 +5,7 @@ import type { RoentgenError } from './errors';
 import { bytesOf, count, duration, interval, list, percent, probability } from './format';
 import { explained } from './explained';
 import type { State } from './state';
-import type { Classification, ModelCard, Progress, ValueRange } from './types';
+import type { Answer, Classification, ModelCard, Progress, ValueRange } from './types';
 
 /** What the view can ask the element to do. */
 export interface Actions {
@@ -50,10 +50,11 @@ export function announcement({ loading, judgement, name }: State): string {
     case 'judged': {
       const { result } = judgement;
       if (result.label === null) return `${film} was not judged. ${result.refused.message}`;
-      const { label, score, ms, refused, uncertain } = result;
+      const { answer, label, score, ms, refused, uncertain } = result;
       const likeliest = `${label}, ${probability(score)}`;
       if (refused !== null) return `${film} was refused, and is shown anyway: ${likeliest}. That means nothing for it.`;
-      return uncertain
+      if (answer !== null && answer.text !== label) return `${film}: ${answer.text}. Most probable is ${likeliest}. Judged in ${duration(ms)}.`;
+      return answer === null && uncertain
         ? `${film}: uncertain. Most probable is ${likeliest}. Judged in ${duration(ms)}.`
         : `${film}: ${likeliest}, in ${duration(ms)}.`;
     }
@@ -176,19 +177,11 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
         : html`<p class="mark" part="refusal" data-reason=${result.refused.reason}>
             Refused, shown anyway. ${result.refused.message} What follows means nothing for such a picture.
           </p>`}
-      <p class="eyebrow">${result.uncertain ? 'No sure answer' : 'Most probable'}</p>
-      <p class="label" part="label">${result.uncertain ? 'Uncertain' : result.label}</p>
+      ${headline(result, card)}
       ${doubts(result, actions)}
-      ${result.uncertain && card.uncertain
-        ? html`<p part="uncertain">
-            Most probable is ${result.label}, but with ${probability(result.score)} only. Below
-            ${percent(card.uncertain.below)} this model is wrong too often to answer.
-          </p>`
-        : nothing}
       <ul class="scores" part="scores">
         ${card.classes.map((name) => score(name, result.scores[name] ?? 0, name === result.label))}
       </ul>
-      ${card.operating_points && result.called ? html`<p class="quiet" part="called">${called(result.called)}</p>` : nothing}
       <p class="quiet">Judged in <span part="time">${duration(result.ms)}</span>, on this device.</p>
       <p class="quiet">${reliability(card)}</p>
     </div>
@@ -213,11 +206,34 @@ function score(name: string, value: number, first: boolean): TemplateResult {
   `;
 }
 
-/** Which findings reach their operating points, as a sentence: a probability may do so without being the largest. */
-function called(called: Record<string, boolean>): string {
-  const names = Object.keys(called).filter((name) => called[name]);
-  if (names.length === 0) return 'No finding reaches its operating point.';
-  return `${list(names)} ${names.length === 1 ? 'reaches its operating point' : 'reach their operating points'}.`;
+/** The answer, and in one sentence what it means. */
+function headline({ answer, label, score, uncertain }: Answer, card: ModelCard): TemplateResult {
+  if (answer !== null) {
+    const { classes, set, text } = answer;
+    return html`
+      <p class="eyebrow">${classes.length === 0 ? 'No answer' : 'Answer'}</p>
+      <p class="label" part="label">${text}</p>
+      <p part="meaning">${classes.length === 1 ? alone(card) : `This image fits ${list(set)}; the model cannot tell which it is.`}</p>
+    `;
+  }
+  return html`
+    <p class="eyebrow">${uncertain ? 'No sure answer' : 'Most probable'}</p>
+    <p class="label" part="label">${uncertain ? 'Uncertain' : label}</p>
+    ${uncertain && card.uncertain
+      ? html`<p part="uncertain">
+          Most probable is ${label}, but with ${probability(score)} only. Below
+          ${percent(card.uncertain.below)} this model is wrong too often to answer.
+        </p>`
+      : nothing}
+  `;
+}
+
+/** How often an answer of one class is right, where that was measured: on test films, or else on validation films. */
+function alone({ answer, metrics }: ModelCard): string {
+  const right = (metrics?.[0]?.evaluation.sets ?? answer?.validation)?.single_right;
+  return right
+    ? `No other class fits this image. Of ${count(right.of)} such answers, ${percent(right.value)} were right.`
+    : 'No other class fits this image.';
 }
 
 function problem(title: string, error: RoentgenError, actions: Actions): TemplateResult {

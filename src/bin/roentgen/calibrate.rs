@@ -9,17 +9,18 @@ use roentgen::error::{Error, Result};
 use roentgen::formats::about::Calibration;
 use roentgen::formats::folder::{read_model_folder, write_card};
 use roentgen::labels::ByName;
+use roentgen::metrics::conformal::{fit_thresholds, images_needed, set_of, sets_reached, typical};
 use roentgen::metrics::decision::{answered, cut_for, reached, threshold_for};
 use roentgen::metrics::{
-    OperatingPoint, UncertainBand, against_the_rest, calibration_error, cross_entropy, fit_temperature,
+    AnswerSets, OperatingPoint, UncertainBand, against_the_rest, calibration_error, cross_entropy, fit_temperature,
 };
 use serde::Serialize;
 
-use crate::evaluate::{in_words, points_table};
+use crate::evaluate::{in_words, points_table, sets_table};
 use crate::films::{self, Outputs};
 use crate::ui;
 
-/// Fits temperature, operating points and uncertain band on validation films and writes them into model.json.
+/// Fits temperature, operating points, uncertain band and answers on validation films and writes them into model.json.
 ///
 /// Never give it the test films: what is chosen on them cannot be measured on them.
 #[derive(clap::Args)]
@@ -39,6 +40,13 @@ pub struct Args {
     /// Share of wrong answers among those given that the uncertain band is chosen for
     #[arg(long, default_value_t = 0.02)]
     error: f64,
+    /// Of the images of each class, and of each source in it, the share whose answer is to hold the right class
+    #[arg(long, default_value_t = 0.965)]
+    coverage: f64,
+    /// The class without a finding: an answer of it and another says nothing. Without this, the one that the model has been
+    /// told before, or that is called Normal, Healthy or No Finding
+    #[arg(long, value_name = "CLASS")]
+    healthy: Option<String>,
     /// Write the result as JSON to FILE; `-` prints it in place of the report
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -51,6 +59,8 @@ struct Report {
     operating_points: ByName<OperatingPoint>,
     /// `None` when no band keeps the error as low as asked for.
     uncertain: Option<UncertainBand>,
+    /// `None` when there are too few films for any.
+    answer: Option<AnswerSets>,
 }
 
 /// Fits, writes and reports.
@@ -60,8 +70,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
             return Err(Error::Config { field, reason: format!("is {share}; it must be 0 to 1") });
         }
     }
+    // Of a coverage of 1 no number of films is enough.
+    if !(0.0..1.0).contains(&args.coverage) {
+        let reason = format!("is {}; it must be 0 or more and less than 1", args.coverage);
+        return Err(Error::Config { field: "coverage", reason });
+    }
     let (card, safetensors) = read_model_folder(&args.model)?;
     let mut card = card;
+    let healthy = match &args.healthy {
+        Some(name) => Some(
+            card.classes
+                .iter()
+                .position(|class| class == name)
+                .ok_or_else(|| Error::UnknownClass { name: name.clone(), known: card.classes.join(", ") })?,
+        ),
+        None => card.healthy(),
+    };
     let classifier = Classifier::new(card.clone(), &safetensors)?;
     drop(safetensors);
     refuse_test_films(&args.data, &card.classes)?;
@@ -72,10 +96,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         films::judged(&classifier, &samples, |images| classifier.logits(images))?;
     films::name_unreadable(&unreadable);
 
-    let report = fit(&logits, &films::labels(&films), &card.classes, films::groups(&films).as_deref(), &args)?;
+    let (labels, sources, groups) = (films::labels(&films), films::sources(&films), films::groups(&films));
+    let known = Known { labels: &labels, sources: sources.as_deref(), groups: groups.as_deref() };
+    let report = fit(&logits, &known, &card.classes, healthy, &args)?;
     card.calibration = Some(report.calibration.clone());
     card.operating_points = Some(report.operating_points.clone());
     card.uncertain.clone_from(&report.uncertain);
+    card.answer.clone_from(&report.answer);
     write_card(&args.model, &card)?;
     ui::report(&report, args.json.as_deref(), describe)?;
     if !card.metrics.is_empty() {
@@ -98,8 +125,15 @@ fn refuse_test_films(folder: &Path, classes: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn fit(logits: &[f32], labels: &[usize], classes: &[String], groups: Option<&[String]>, args: &Args) -> Result<Report> {
-    let k = classes.len();
+/// What is known of the films: one entry a film.
+struct Known<'a> {
+    labels: &'a [usize],
+    sources: Option<&'a [String]>,
+    groups: Option<&'a [String]>,
+}
+
+fn fit(logits: &[f32], known: &Known, classes: &[String], healthy: Option<usize>, args: &Args) -> Result<Report> {
+    let (&Known { labels, groups, .. }, k) = (known, classes.len());
     let temperature = fit_temperature(logits, labels, k);
     let scores = probabilities(logits, k, temperature);
     let quality = |scores: &[f32]| {
@@ -122,10 +156,49 @@ fn fit(logits: &[f32], labels: &[usize], classes: &[String], groups: Option<&[St
         validation: answered(&scores, labels, k, below, groups),
     });
     let calibration = Calibration { temperature, films: labels.len(), loss_before, loss_after, ece_before, ece_after };
-    Ok(Report { calibration, operating_points: points.into_iter().collect(), uncertain })
+    let answer = answers(&scores, known, classes, healthy, args.coverage);
+    Ok(Report { calibration, operating_points: points.into_iter().collect(), uncertain, answer })
 }
 
-fn describe(Report { calibration, operating_points, uncertain }: &Report) -> String {
+/// Answers that are sets; `None` when the images are too few for any.
+fn answers(
+    scores: &[f32],
+    &Known { labels, sources, groups }: &Known,
+    classes: &[String],
+    healthy: Option<usize>,
+    coverage: f64,
+) -> Option<AnswerSets> {
+    let (k, needed) = (classes.len(), images_needed(coverage));
+    let asked = ui::percent(coverage);
+    if labels.len() < needed {
+        ui::complain(&format!(
+            "note: no answers that are sets of classes: {needed} images are needed for a coverage of {asked}, and there are {}",
+            labels.len()
+        ));
+        return None;
+    }
+    let typical = typical(scores, labels, k);
+    let thresholds = fit_thresholds(scores, labels, &typical, sources, coverage);
+    let sets: Vec<Vec<bool>> = scores.chunks_exact(k).map(|row| set_of(row, &thresholds, &typical)).collect();
+    let validation = sets_reached(&sets, labels, classes, healthy, sources, groups);
+    let few = validation.by_class.iter().filter(|(_, share)| share.of < needed).map(|(class, _)| class);
+    let few = few.collect::<Vec<_>>().join(", ");
+    if !few.is_empty() {
+        ui::complain(&format!(
+            "note: fewer than {needed} images of {few}: the coverage of {asked} holds over all images, not in each class; give more \
+             images, or a lower --coverage"
+        ));
+    }
+    Some(AnswerSets {
+        coverage,
+        healthy: healthy.map(|healthy| classes[healthy].clone()),
+        typical,
+        thresholds: classes.iter().cloned().zip(thresholds).collect(),
+        validation,
+    })
+}
+
+fn describe(Report { calibration, operating_points, uncertain, answer }: &Report) -> String {
     let points = points_table(operating_points.iter().map(|(class, point)| (class, &point.validation)));
     let mut rows = vec![[points[0].clone(), vec!["called from".into()]].concat()];
     for (row, (_, point)) in points.into_iter().skip(1).zip(operating_points.iter()) {
@@ -135,9 +208,11 @@ fn describe(Report { calibration, operating_points, uncertain }: &Report) -> Str
         Some(band) => format!("uncertain below {}: {}", ui::percent(band.below), in_words(&band.validation)),
         None => "no uncertain band: the surest answers are wrong more often than asked for".into(),
     };
+    let sets =
+        answer.as_ref().map_or(String::new(), |answer| format!("\n\n{}", ui::table(&sets_table(&answer.validation))));
     format!(
         "temperature        {:.4}, fitted on {} films\nloss               {:.4} before, {:.4} after\n\
-         calibration error  {} before, {} after\n\n{}\n\n{band}",
+         calibration error  {} before, {} after\n\n{}\n\n{band}{sets}",
         calibration.temperature,
         ui::thousands(calibration.films),
         calibration.loss_before,

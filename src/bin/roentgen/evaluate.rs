@@ -9,7 +9,7 @@ use roentgen::data::{self, LeftOut, Sample, Summary, open_labelled};
 use roentgen::error::Result;
 use roentgen::formats::folder::read_model_folder;
 use roentgen::labels::ByName;
-use roentgen::metrics::{Answered, Evaluation, Reached, Share, accuracy_by_source, argmax};
+use roentgen::metrics::{Answered, Evaluation, Reached, SetsReached, Share, argmax};
 use roentgen::nn::Precision;
 use serde::Serialize;
 
@@ -143,13 +143,10 @@ pub struct Measured {
 pub fn measure(classifier: &Classifier, samples: &[Sample]) -> Result<Measured> {
     let Outputs { films, values: scores, facts, unreadable } =
         films::judged(classifier, samples, |images| classifier.scores(images))?;
-    let labels = films::labels(&films);
-    let (groups, classes) = (films::groups(&films), &classifier.card().classes);
-    let mut evaluation = classifier.evaluate(&scores, &labels, groups.as_deref());
-    evaluation.by_source = films::sources(&films)
-        .map(|sources| accuracy_by_source(&scores, &labels, classes, &sources, groups.as_deref()));
+    let (labels, sources, groups) = (films::labels(&films), films::sources(&films), films::groups(&films));
+    let evaluation = classifier.evaluate(&scores, &labels, sources.as_deref(), groups.as_deref());
     let groups = films.iter().filter_map(|film| Some(("test", film.group.as_deref()?)));
-    let summary = data::summary(classes, labels.iter().copied().zip(&facts), groups);
+    let summary = data::summary(&evaluation.classes, labels.iter().copied().zip(&facts), groups);
     Ok(Measured { evaluation, summary, unreadable, scores })
 }
 
@@ -221,6 +218,9 @@ fn describe(report: &Report) -> String {
     if let Some(answered) = &evaluation.answered {
         text += &format!("\n\n{}", in_words(answered));
     }
+    if let Some(sets) = &evaluation.sets {
+        text += &format!("\n\n{}", ui::table(&sets_table(sets)));
+    }
 
     let mut rows = vec![["truth ↓  called →".to_owned()].into_iter().chain(classes.iter().cloned()).collect()];
     for (class, counts) in classes.iter().zip(&evaluation.confusion) {
@@ -285,6 +285,32 @@ pub fn in_words(Answered { coverage, error }: &Answered) -> String {
         }
         None => answers,
     }
+}
+
+/// What answers that are sets reach, a line each: its name, the films it is a share of, its value and its interval.
+pub fn sets_lines(sets: &SetsReached) -> Vec<[String; 4]> {
+    let line = |name: String, share: &Share| {
+        [name, ui::thousands(share.of), ui::percent(share.value), ui::interval(bounds(share))]
+    };
+    let mut lines = vec![line("holds the right class".into(), &sets.coverage)];
+    lines.extend(sets.by_class.iter().map(|(class, share)| line(format!("of {class}"), share)));
+    for (source, classes) in sets.by_source.iter().flat_map(ByName::iter) {
+        lines.extend(classes.iter().map(|(class, share)| line(format!("of {class}, {source}"), share)));
+    }
+    lines.push(line("is one class".into(), &sets.single));
+    lines.extend(sets.single_right.as_ref().map(|share| line("is one class: the right one".into(), share)));
+    lines.push(line("cannot tell".into(), &sets.cannot_tell));
+    lines.extend(sets.answered.as_ref().map(|share| line("can tell: holds the right class".into(), share)));
+    let range = sets.mean_size_interval.map_or(String::new(), |[low, high]| format!("{low:.2}–{high:.2}"));
+    let films = ui::thousands(sets.coverage.of);
+    lines.push(["classes in it, on average".into(), films, format!("{:.2}", sets.mean_size), range]);
+    lines
+}
+
+/// [`sets_lines`] as a table with a head.
+pub fn sets_table(sets: &SetsReached) -> Vec<Vec<String>> {
+    let head = ["the answer, a set of classes", "images", "share", "95 %"].map(String::from);
+    [head].into_iter().chain(sets_lines(sets)).map(Vec::from).collect()
 }
 
 /// The interval to believe.

@@ -11,6 +11,8 @@ use roentgen::classifier::{Classifier, Prediction, Shown};
 use roentgen::data::read_film;
 use roentgen::error::{Error, Result};
 use roentgen::explain::overlay;
+use roentgen::formats::ModelCard;
+use roentgen::formats::answer::CANNOT_TELL;
 use roentgen::formats::folder::{read_model_folder, write_file_atomically};
 use roentgen::image::{Limits, decode};
 use serde::Serialize;
@@ -31,7 +33,8 @@ pub struct Args {
     /// Image files (PNG, JPEG, WebP, BMP, TIFF, PGM, GIF)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print one JSON object a line: {file, label, score, scores, uncertain, called, refused, notes, error, ms}
+    /// Print one JSON object a line: {file, answer {classes, set, text}, label, score, scores, uncertain, called,
+    /// refused, notes, error, ms}; `answer.classes` is empty where the model cannot tell
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -50,8 +53,11 @@ pub struct Args {
 /// How far the heat map hides the film where it is hottest.
 const OPACITY: f32 = 0.6;
 
-/// One line of `--json`. With an error, or where the file was refused and not to be shown anyway, `label`, `score`, `scores`,
-/// `uncertain` and `called` are null.
+/// What a model without answers says where its most probable class is not probable enough.
+const UNCERTAIN: &str = "uncertain";
+
+/// One line of `--json`. With an error, or where the file was refused and not to be shown anyway, `answer`, `label`, `score`,
+/// `scores`, `uncertain` and `called` are null.
 #[derive(Serialize)]
 struct Line<'a> {
     /// As given; bytes that are no UTF-8 are replaced by U+FFFD.
@@ -82,6 +88,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(safetensors);
 
     let bar = ui::progress(args.files.len(), "films");
+    let width = width(classifier.card());
     let mut failed = false;
     for path in &args.files {
         let start = Instant::now();
@@ -92,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let line = if args.json {
             json(&file, &outcome, args.show_anyway, ms)
         } else {
-            text(&file, &outcome, args.show_anyway, ms, classifier.card().classes.as_slice())
+            text(&file, &outcome, args.show_anyway, ms, width)
         };
         bar.suspend(|| ui::say(line))?;
         if !args.json {
@@ -149,9 +156,14 @@ fn json(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64) -> Stri
     serde_json::to_string(&line).expect("a line has string keys and no fallible values")
 }
 
-/// Fixed widths, so that lines can be printed one by one: the longest label is known from the model.
-fn text(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64, classes: &[String]) -> String {
-    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("uncertain".len());
+/// Of the column with the answers, so that lines can be printed one by one: the longest that is usual is known from the model.
+fn width(card: &ModelCard) -> usize {
+    let names = card.classes.iter().map(String::as_str).chain(card.groups.iter().map(|(name, _)| name));
+    let unsure = if card.answer.is_some() { CANNOT_TELL } else { UNCERTAIN };
+    names.chain([unsure]).map(|name| name.chars().count()).max().unwrap_or(0)
+}
+
+fn text(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64, width: usize) -> String {
     let line = match outcome {
         Err(error) => format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}", "error", "", without_path(error)),
         Ok(Prediction { refused: Some(refusal), label, score, .. }) => {
@@ -162,13 +174,15 @@ fn text(file: &str, outcome: &Result<Prediction>, anyway: bool, ms: f64, classes
             };
             format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: {}{nevertheless}", "refused", "", refusal.message)
         }
-        Ok(Prediction { uncertain: true, label, score, .. }) => {
+        Ok(Prediction { answer, uncertain, label, score, .. }) => {
             let score = ui::percent((*score).into());
-            format!("{:<width$}  {:>7}  {ms:>6.0} ms  {file}: most probable is {label}, {score}", "uncertain", "")
-        }
-        Ok(prediction) => {
-            let score = ui::percent(prediction.score.into());
-            format!("{:<width$}  {score:>7}  {ms:>6.0} ms  {file}", prediction.label)
+            let unsure = if *uncertain { UNCERTAIN } else { label };
+            let said = answer.as_ref().map_or(unsure, |answer| &answer.text);
+            if said == label {
+                format!("{said:<width$}  {score:>7}  {ms:>6.0} ms  {file}")
+            } else {
+                format!("{said:<width$}  {:>7}  {ms:>6.0} ms  {file}: most probable is {label}, {score}", "")
+            }
         }
     };
     // A file may be called anything: line breaks in its name, or commands to the terminal.

@@ -66,7 +66,7 @@ pub fn evaluate_model(card: &str, mut weights: Pieces, set: &TrainingSet, data: 
         for Batch { images, .. } in test.batches(&card.preprocess, BATCH) {
             scores.extend(classifier.scores(&images)?);
         }
-        let evaluation = classifier.evaluate(&scores, test.labels(), test.groups());
+        let evaluation = classifier.evaluate(&scores, test.labels(), None, test.groups());
         let k = card.classes.len();
         let films: Vec<Judged> = shared.test.iter().zip(scores.chunks_exact(k)).map(judged).collect();
         let reliability = reliability_of(&films);

@@ -4,9 +4,9 @@ use roentgen::audit::CAVEAT;
 use roentgen::formats::about::{Ablation, Adaptation, Audit, DataDescription, WithinSource};
 use roentgen::formats::{MetricsEntry, ModelCard};
 use roentgen::labels::ByName;
-use roentgen::metrics::{Answered, Share};
+use roentgen::metrics::{AnswerSets, Answered, Share};
 
-use crate::evaluate::present;
+use crate::evaluate::{present, sets_lines};
 use crate::ui;
 
 /// The whole card.
@@ -15,6 +15,9 @@ pub fn markdown(card: &ModelCard) -> String {
         format!("# {}, version {}", card.name, card.version),
         format!("Tells apart: {}. **Not a medical device.**", card.classes.join(", ")),
     ];
+    if !card.summary.is_empty() {
+        parts.push(list(&card.summary));
+    }
     let mut section = |title: &str, paragraphs: Vec<String>| {
         let paragraphs: Vec<String> = paragraphs.into_iter().filter(|text| !text.is_empty()).collect();
         if !paragraphs.is_empty() {
@@ -144,6 +147,9 @@ fn decisions(card: &ModelCard) -> Vec<String> {
             ui::percent(calibration.ece_after),
         ));
     }
+    if let Some(answer) = &card.answer {
+        parts.extend(answers(card, answer));
+    }
     if let Some(points) = &card.operating_points {
         let mut rows = Vec::new();
         for (class, point) in points.iter() {
@@ -182,6 +188,39 @@ fn decisions(card: &ModelCard) -> Vec<String> {
         parts.push(table(&["on", "answered", "of these wrong"], rows));
     }
     parts
+}
+
+/// Answers that are sets: what they are, and one table of what they reach.
+fn answers(card: &ModelCard, answer: &AnswerSets) -> Vec<String> {
+    let healthy = answer
+        .healthy
+        .as_ref()
+        .map_or(String::new(), |healthy| format!(" A set with {healthy} and another class is \"cannot tell\"."));
+    let text = format!(
+        "The answer is the set of classes that fit an image. Thresholds were chosen on validation images so that the set holds \
+         the right class of {} of the images of each class; for images from elsewhere that is not promised.{healthy}",
+        ui::percent(answer.coverage),
+    );
+    let of_data = card.metrics.iter().filter_map(|MetricsEntry { data, split, evaluation }| {
+        Some((format!("{data}, {split}"), sets_lines(evaluation.sets.as_ref()?)))
+    });
+    let columns: Vec<(String, Vec<[String; 4]>)> =
+        [("validation".to_owned(), sets_lines(&answer.validation))].into_iter().chain(of_data).collect();
+    let mut names: Vec<&String> = Vec::new();
+    for [name, ..] in columns.iter().flat_map(|(_, lines)| lines) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let rows = names.iter().map(|name| {
+        let cell = |(_, lines): &(String, Vec<[String; 4]>)| {
+            let line = lines.iter().find(|[of, ..]| of == *name);
+            line.map_or("–".into(), |[_, _, value, range]| format!("{value} ({range})"))
+        };
+        [name.to_string()].into_iter().chain(columns.iter().map(cell)).collect()
+    });
+    let head: Vec<&str> = ["the answer"].into_iter().chain(columns.iter().map(|(on, _)| on.as_str())).collect();
+    vec![text, table(&head, rows)]
 }
 
 fn audit(audit: &Audit) -> Vec<String> {

@@ -12,6 +12,7 @@ use roentgen::error::{Error, Result};
 use roentgen::formats::about::{Ablation, Count, DataDescription};
 use roentgen::formats::folder::{CARD_FILE, write_file_atomically};
 use roentgen::formats::{MetricsEntry, ModelCard};
+use roentgen::labels::ByName;
 use roentgen::metrics::Evaluation;
 use serde::Deserialize;
 
@@ -21,8 +22,11 @@ use markdown::markdown;
 
 /// Changes the model.json of a model folder, or prints it as Markdown. What is not given stays as it is.
 #[derive(clap::Args)]
-#[command(after_help = "--describe takes a JSON object with any of: intended_use, misuse, limitations, licence, \
-    data {sources [{name, description, licence}], split, confounders}, ablation [{measure, results {name: text}}].")]
+#[command(
+    after_help = "--describe takes a JSON object with any of: summary [three sentences: where it is right, where \
+    not, what to do there], groups {name: [classes]: what an answer of these classes is called}, intended_use, misuse, limitations, licence, \
+    data {sources [{name, description, licence}], split, confounders}, ablation [{measure, results {name: text}}]."
+)]
 pub struct Args {
     /// Model folder
     #[arg(long, value_name = "MODEL_DIR")]
@@ -121,6 +125,8 @@ fn measurement(given: &str, split: &str) -> Result<MetricsEntry> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
+    summary: Option<Vec<String>>,
+    groups: Option<ByName<Vec<String>>>,
     intended_use: Option<String>,
     misuse: Option<Vec<String>>,
     limitations: Option<Vec<String>>,
@@ -137,6 +143,8 @@ fn describe(card: &mut ModelCard, path: &Path) -> Result<()> {
             *field = given;
         }
     }
+    replace(&mut card.summary, given.summary);
+    replace(&mut card.groups, given.groups);
     replace(&mut card.intended_use, given.intended_use);
     replace(&mut card.misuse, given.misuse);
     replace(&mut card.limitations, given.limitations);
