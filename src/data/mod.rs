@@ -37,7 +37,6 @@ mod surroundings;
 mod survey;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod table;
-#[cfg(any(feature = "cli", feature = "training"))]
 mod unused;
 
 use std::fmt;
@@ -77,7 +76,6 @@ pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};
 pub use surroundings::Surroundings;
 #[cfg(feature = "cli")]
 pub use survey::{Survey, survey};
-#[cfg(any(feature = "cli", feature = "training"))]
 pub use unused::Unused;
 
 use crate::error::{Error, Result};

@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0.02)]
     error: f64,
     /// Of the images of each class, and of each source in it, the share whose answer is to hold the right class
-    #[arg(long, default_value_t = 0.965)]
+    #[arg(long, default_value_t = 0.96)]
     coverage: f64,
     /// The class without a finding: an answer of it and another says nothing. Without this, the one that the model has been
     /// told before, or that is called Normal, Healthy or No Finding
