@@ -65,10 +65,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
 
 /// Whether this build has the decoder of a file. Of one that is read nowhere too, if it is the build that can say what it is.
 pub fn decodes(bytes: &[u8]) -> bool {
-    match recognise(bytes) {
-        Some(Format::Png | Format::Jpeg) => cfg!(feature = "png-jpeg"),
-        _ => cfg!(feature = "more-formats"),
-    }
+    let rarer = !matches!(recognise(bytes), Some(Format::Png | Format::Jpeg));
+    [cfg!(feature = "png-jpeg"), cfg!(feature = "more-formats")][usize::from(rarer)]
 }
 
 /// The formats that are read, each by one of the modules beside this one.

@@ -17,6 +17,7 @@ impl Frame {
 }
 
 const START_OF_SCAN: u8 = 0xda;
+#[cfg(feature = "png-jpeg")]
 const END_OF_IMAGE: u8 = 0xd9;
 
 /// The frame header of a file; `None` where none comes before the first scan, or the segments make no sense.
@@ -30,6 +31,7 @@ pub fn frame(bytes: &[u8]) -> Option<Frame> {
 }
 
 /// The place of the end marker of the first image; `None` where it breaks off, or has no scan.
+#[cfg(feature = "png-jpeg")]
 pub fn end(bytes: &[u8]) -> Option<usize> {
     let (_, mut at) = segments(bytes, 2).find(|(marker, _)| *marker == START_OF_SCAN)?;
     loop {

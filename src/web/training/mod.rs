@@ -52,6 +52,9 @@ pub struct TrainingSet {
     shared: Option<Shared>,
 }
 
+/// A film as a set keeps it, and what its file is like.
+type Prepared = (Vec<u8>, Facts);
+
 #[wasm_bindgen]
 impl TrainingSet {
     /// None yet, to be prepared as `config`, the JSON of a run's settings, says.
@@ -69,7 +72,7 @@ impl TrainingSet {
         let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
         let films = &self.films;
         let read = |bytes: &[u8]| films.prepare(bytes, &decode(bytes, &Limits::default())?);
-        let greys: Vec<(String, Result<(Vec<u8>, Facts)>)> =
+        let greys: Vec<(String, Result<Prepared>)> =
             files.into_par_iter().map(|(path, bytes)| (path, read(&bytes))).collect();
         let failed: Vec<Failed> = greys.into_iter().filter_map(|(path, grey)| self.insert(path, grey)).collect();
         json(&failed)
@@ -192,7 +195,7 @@ impl TrainingSet {
 
 impl TrainingSet {
     /// Takes what became of a file; what is wrong with it, where something is.
-    fn insert(&mut self, path: String, film: Result<(Vec<u8>, Facts)>) -> Option<Failed> {
+    fn insert(&mut self, path: String, film: Result<Prepared>) -> Option<Failed> {
         let error = film.and_then(|(grey, facts)| self.films.insert_with(&path, grey, Some(facts))).err()?;
         self.films.insert_unreadable(&path, &error.to_string());
         Some(Failed { path, kind: error.kind(), message: error.to_string() })
