@@ -332,11 +332,13 @@ mod tests {
 
     #[test]
     fn where_nothing_is_better_the_layer_stays() {
-        // Labels that nothing in the images says, and a layer that gives every class the same.
+        // Every image is there twice, of one patient and under both labels: nothing in it says which, and a layer that gives
+        // every class the same says all there is.
         let mut images = rows(20, 0.0, 1.0);
         images.start.fill(0.0);
-        images.labels = (0..40).map(|i| usize::from((i * 7) % 11 % 2 == 0)).collect();
-        images.features = (0..120).map(|i| ((i * 31) % 29) as f32).collect();
+        images.labels = (0..40).map(|i| i % 2).collect();
+        images.groups = (0..40).map(|i| format!("patient {}", i / 2)).collect();
+        images.features = (0..120).map(|i| ((i / 6 * 31 + i % 3 * 17) % 29) as f32).collect();
         images.classes = 2;
         images.start.truncate(80);
         let even = LastLayer { weight: vec![0.0; 6], bias: vec![0.0; 2], ..layer() };
