@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::report::{Judgement, Said};
 use super::{Adapter, Plan, Seen};
 use crate::error::{Error, Result};
+use crate::metrics::auroc;
 
 /// Images of a class that have to be left to judge on.
 const LEFT: usize = 4;
@@ -173,7 +174,11 @@ impl Judgement<'_> {
         let share = |hit: &dyn Fn(&Said, usize) -> bool| {
             said.iter().enumerate().filter(|(i, said)| hit(said, self.label(*i))).count() as f64 / n
         };
-        let areas: Vec<f64> = plan.classes.iter().filter_map(|&class| Some(self.area(said, plan, class)?.0)).collect();
+        let area = |class: usize| {
+            let (scores, positives) = self.ranked(said, plan, class);
+            auroc(&scores, &positives)
+        };
+        let areas: Vec<f64> = plan.classes.iter().filter_map(|&class| area(class)).collect();
         [
             areas.iter().sum::<f64>() / areas.len().max(1) as f64,
             self.balanced_accuracy(said, plan),

@@ -6,12 +6,15 @@ use super::{REFUSED, Seen};
 use crate::classifier::probabilities;
 use crate::formats::ModelCard;
 use crate::formats::about::Calibration;
-use crate::metrics::conformal::{fit_thresholds, is_answer, set_of, sets_reached};
+use crate::metrics::conformal::{fit_thresholds, images_needed, is_answer, set_of, sets_reached};
 use crate::metrics::decision::{answered, cut_for, reached, threshold_for};
 use crate::metrics::{
     AnswerSets, OperatingPoint, UncertainBand, against_the_rest, argmax, calibration_error, cross_entropy,
     fit_temperature,
 };
+
+/// Coverage of answers that are fitted to few images.
+const FEW_COVERED: f64 = 0.9;
 
 /// Images that a temperature needs: fewer say less of it than the shipped model's thousands.
 const FOR_TEMPERATURE: usize = 50;
@@ -56,11 +59,11 @@ pub(super) fn refitted(card: ModelCard, rows: &Rows, learned: &Learned) -> Model
     ModelCard { calibration, operating_points: points, uncertain, answer, ..card }
 }
 
-/// Answers fitted again, with what a typical image is kept, which takes more of them; at the coverage that they had, or the highest that so few images can promise, `n / (n + 1)`.
+/// Answers fitted again, with what a typical image is kept, which takes more of them; at a coverage that so many images can
+/// promise.
 fn answer_sets(card: &ModelCard, sets: &AnswerSets, scores: &[f32], rows: &Rows) -> AnswerSets {
     let (labels, typical) = (&rows.labels, &sets.typical);
-    let n = labels.len() as f64;
-    let coverage = sets.coverage.min(n / (n + 1.0));
+    let coverage = coverage(sets.coverage, labels);
     let thresholds = fit_thresholds(scores, labels, typical, None, coverage);
     let given: Vec<Vec<bool>> =
         scores.chunks_exact(rows.classes).map(|row| set_of(row, &thresholds, typical)).collect();
@@ -70,6 +73,16 @@ fn answer_sets(card: &ModelCard, sets: &AnswerSets, scores: &[f32], rows: &Rows)
         thresholds: card.classes.iter().cloned().zip(thresholds).collect(),
         ..sets.clone()
     }
+}
+
+/// The coverage that answers state: as before where each class has the images that it takes; else at most [`FEW_COVERED`], for
+/// the threshold would be that of the oddest image of all, and nearly every answer "cannot tell". Never more than the
+/// `n / (n + 1)` that `n` images can promise.
+fn coverage(before: f64, labels: &[usize]) -> f64 {
+    let count = |class: usize| labels.iter().filter(|label| **label == class).count();
+    let enough = labels.iter().all(|&class| count(class) >= images_needed(before));
+    let n = labels.len() as f64;
+    if enough { before } else { before.min(FEW_COVERED).min(n / (n + 1.0)) }
 }
 
 /// The distance up to which an image is no stranger, raised so that all but a share of [`REFUSED`] of the images pass, and
@@ -142,6 +155,16 @@ mod tests {
         assert_eq!(limit(2.0, &[(70.0, true)]), Some(2.0));
         let none = ModelCard { refusal: None, ..card(1.0) };
         assert_eq!(maximum_distance(&none, &[]), None);
+    }
+
+    /// By hand: 96.5 % take 28 images of each class, since 28 is the least n with 0.965 (n + 1) ≤ n; 8 images promise 8/9.
+    #[test]
+    fn few_images_state_a_lower_coverage() {
+        let labels = |each: usize| [vec![0; each], vec![2; each]].concat();
+        assert_eq!(coverage(0.965, &labels(28)), 0.965);
+        assert_eq!(coverage(0.965, &labels(27)), FEW_COVERED);
+        assert_eq!(coverage(0.8, &labels(27)), 0.8);
+        assert_eq!(coverage(0.965, &labels(4)), 8.0 / 9.0);
     }
 
     /// By hand: of two classes 0.9 is sure and 0.7 is not; of sets, 0.7 and 0.3 are both inside.

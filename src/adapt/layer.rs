@@ -287,7 +287,7 @@ mod tests {
             name: i.to_string(),
             class: Some(i % 2),
             group: i.to_string(),
-            features: vec![middle + if i % 2 == 0 { 0.6 } else { -0.6 } + noise(i), noise(3 * i + 1), noise(5 * i + 2)],
+            features: vec![middle + [0.6, -0.6][i % 2] + noise(i), noise(3 * i + 1), noise(5 * i + 2)],
             look: crate::adapt::Look { rejected: false, distance: 0.0 },
         };
         let images: Vec<Seen> = (0..2 * n).map(image).collect();

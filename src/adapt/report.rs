@@ -194,11 +194,11 @@ impl<'a> Judgement<'a> {
         self.images[i].class.unwrap_or(0)
     }
 
-    /// The area under the ROC curve of a class, with its interval.
-    pub fn area(&self, said: &[Said], plan: &Plan, class: usize) -> Option<(f64, Option<[f64; 2]>)> {
-        let scores: Vec<f32> = said.iter().map(|said| said.among(plan, class)).collect();
-        let positives: Vec<bool> = (0..said.len()).map(|i| self.label(i) == class).collect();
-        Some((auroc(&scores, &positives)?, auroc_interval(&scores, &positives, &self.groups)))
+    /// Each image's probability of a class among those learned, and whether it is of that class: what an area under the ROC
+    /// curve is made of.
+    pub fn ranked(&self, said: &[Said], plan: &Plan, class: usize) -> (Vec<f32>, Vec<bool>) {
+        let scores = said.iter().map(|said| said.among(plan, class)).collect();
+        (scores, (0..said.len()).map(|i| self.label(i) == class).collect())
     }
 
     /// The mean of a number that each image has, each drawn so often: the mean over `classes`, so that they count the same, or
@@ -262,7 +262,8 @@ impl<'a> Judgement<'a> {
             };
         }
         let areas = plan.classes.iter().filter_map(|&class| {
-            let (value, interval) = self.area(said, plan, class)?;
+            let (scores, positives) = self.ranked(said, plan, class);
+            let (value, interval) = (auroc(&scores, &positives)?, auroc_interval(&scores, &positives, &self.groups));
             Some((classes[class].clone(), WithInterval { value, interval }))
         });
         let answered: Vec<usize> = (0..n).filter(|&i| !said[i].answer.is_empty()).collect();
