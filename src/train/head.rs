@@ -4,6 +4,7 @@
 use super::lbfgs::minimise;
 use super::{healthy_then_kind, share_among};
 use crate::data::Origin;
+use crate::metrics::logistic::standard;
 
 /// How a last layer is fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +43,7 @@ pub fn fit_head(examples: &HeadExamples, classes: usize, config: &HeadConfig) ->
     let n = origins.len();
     assert!(n > 0 && features.len().is_multiple_of(n) && targets.len() == n * classes);
     let columns = features.len() / n;
-    let (mean, scale) = standardisation(features, columns);
+    let [mean, scale] = standard(features, columns);
     let rows: Vec<f32> = features
         .chunks_exact(columns)
         .flat_map(|row| {
@@ -74,20 +75,6 @@ pub fn fit_head(examples: &HeadExamples, classes: usize, config: &HeadConfig) ->
         weight.extend(unscaled.iter().map(|w| *w as f32));
     }
     [weight, bias]
-}
-
-/// The mean of each column and one over its deviation; a column that never changes is left out by a scale of 0.
-fn standardisation(features: &[f32], columns: usize) -> (Vec<f64>, Vec<f64>) {
-    let n = (features.len() / columns) as f64;
-    let (mut mean, mut scale) = (vec![0.0; columns], vec![0.0; columns]);
-    for row in features.chunks_exact(columns) {
-        mean.iter_mut().zip(row).for_each(|(mean, v)| *mean += f64::from(*v) / n);
-    }
-    for row in features.chunks_exact(columns) {
-        scale.iter_mut().zip(row.iter().zip(&mean)).for_each(|(s, (v, mean))| *s += (f64::from(*v) - mean).powi(2) / n);
-    }
-    scale.iter_mut().for_each(|v| *v = if *v > 1e-12 { v.sqrt().recip() } else { 0.0 });
-    (mean, scale)
 }
 
 /// Logits `[n, classes]` of `rows`, `[n, columns]`, by a layer `[classes, columns + 1]`, each row's last being its bias.
@@ -148,7 +135,7 @@ mod tests {
         let examples = examples(1.0);
         let [weight, bias] = fit_head(&examples, 2, &CONFIG);
         let n = examples.origins.len();
-        let (mean, scale) = standardisation(&examples.features, 2);
+        let [mean, scale] = standard(&examples.features, 2);
         // ∂/∂w of Σ log-loss + ridge/2 |w|² by hand, in features of deviation 1.
         let mut pull = [0.0; 2];
         for i in 0..n {
