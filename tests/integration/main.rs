@@ -4,6 +4,7 @@ mod backbones;
 mod boundaries;
 mod cli_adapt;
 mod cli_audit;
+mod cli_blend;
 mod cli_calibrate;
 mod cli_card;
 mod cli_dataset;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use roentgen::error::{Error, Result};
 use roentgen::formats::{Encoding, ModelCard, folder, in_floats, read_weights, write_weights};
-use roentgen::nn::Weights;
+use roentgen::models::Architecture;
+use roentgen::nn::{BESIDE, Weights, folded};
+use roentgen::preprocess::Preprocess;
 use serde_json::json;
 
 use crate::{model_folder, ui};
@@ -13,7 +15,9 @@ use crate::{model_folder, ui};
 /// Averages the weights of models that one training led to, each trained on from the same start in another way.
 ///
 /// Such models lie in one valley of the loss, and its middle is flatter than where each of them ended: the mean does better
-/// on films that none has seen (Wortsman et al., Model soups, ICML 2022). The mean of models with another start is nothing.
+/// on images that none has seen (Wortsman et al., Model soups, ICML 2022), and between a model and one trained on from it for
+/// other hospitals it keeps most of what each can do (Robust fine-tuning, CVPR 2022). A model given twice counts twice. The
+/// mean of models with another start is nothing. Images are prepared as the first model prepares them.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained model folder; give it at least twice
@@ -31,15 +35,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(Error::Config { field: "model", reason: "is given once; a mean takes at least two".into() });
     }
     let first = &models[0].0;
+    // The side may differ: weights of a network that depends on it have other shapes then.
+    let at_its_side = |card: &ModelCard| {
+        let Preprocess { height, width, .. } = first.preprocess;
+        Preprocess { height, width, ..card.preprocess.clone() }
+    };
     let is_alike = |card: &ModelCard| {
-        (&card.architecture, &card.classes, &card.preprocess)
+        (&card.architecture, &card.classes, &at_its_side(card))
             == (&first.architecture, &first.classes, &first.preprocess)
     };
     if let Some((other, _)) = models.iter().find(|(card, _)| !is_alike(card)) {
         let reason = format!("`{}` and `{}` differ in architecture, classes or preprocessing", first.id, other.id);
         return Err(Error::Config { field: "model", reason });
     }
-    let weights = models.iter().map(|(_, bytes)| read_weights(bytes)).collect::<Result<Vec<_>>>()?;
+    let mut weights = models.iter().map(|(_, bytes)| read_weights(bytes)).collect::<Result<Vec<_>>>()?;
+    weights.iter_mut().for_each(|weights| weights.0.retain(|name, _| !name.starts_with(BESIDE)));
+    let names = |weights: &Weights| weights.0.keys().cloned().collect::<Vec<_>>();
+    if weights.iter().any(|other| names(other) != names(&weights[0])) {
+        let graph = Architecture::of(first)?.network(&first.preprocess, first.classes.len())?;
+        weights = weights.into_iter().map(|weights| folded(&graph, weights)).collect::<Result<_>>()?;
+    }
     let mean = in_floats(Weights::mean(&weights)?);
     let id = model_folder::id(&args.out, &first.id);
     let of: Vec<_> = models
