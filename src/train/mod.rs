@@ -6,9 +6,11 @@
 mod checkpoint;
 mod config;
 mod features;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod head;
 mod history;
 mod initial;
+#[cfg(any(feature = "cli", feature = "training"))]
 mod lbfgs;
 mod loss;
 mod mixup;
@@ -19,6 +21,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Freeze, Norms, Start, TrainConfig, WithinSources};
+#[cfg(any(feature = "cli", feature = "training"))]
 pub use head::{HeadConfig, HeadExamples, fit_head};
 pub use history::{EpochRecord, History, Phase, Running};
 pub use initial::{Initial, Rows, initial_weights};
