@@ -21,6 +21,7 @@ mod cli_values;
 mod common;
 mod data;
 mod decode;
+mod documentation;
 mod explain;
 mod formats;
 mod formula;
