@@ -80,7 +80,7 @@ pub fn write_model_folder(dir: &Path, card: &ModelCard, safetensors: &[u8], enco
         placed
     });
     if let Err(error) = placed {
-        // What is there no more has taken its place, or never came to be: the error worth reporting is the first one.
+        // Either file may be gone already, renamed or never written. The first error is the one worth reporting.
         let _ = (fs::remove_file(&new_weights), fs::remove_file(&new_card));
         return Err(error);
     }

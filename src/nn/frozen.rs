@@ -119,9 +119,9 @@ impl Frozen {
 
     /// The traces `[n, t]` that `n` images `[n, c, h, w]` leave all through the network, and its logits `[n, k]`.
     ///
-    /// Of each size that the feature maps have, the mean of every channel over the pixels, taken where there are fewest
-    /// channels, of such places at the last. What a network was trained for keeps of an image what tells its classes apart;
-    /// its first half still has everything else.
+    /// For each size of feature maps, one value is chosen: the last of those with the fewest channels. The trace is the mean of
+    /// each of its channels over the pixels. The last layers of a trained network keep only what tells its classes apart; the
+    /// first ones still have everything else.
     ///
     /// # Panics
     /// When `images` does not hold `n` images.

@@ -359,8 +359,7 @@ impl Training {
         self.specs[i].trained && !self.frozen[i]
     }
 
-    /// Which values depend on a parameter that learns: the gradients of the others, the image's among them, nobody asks
-    /// for.
+    /// Whether each value depends on a parameter that learns. The others, the image among them, need no gradient.
     fn moves(&self) -> Vec<bool> {
         let mut moves = vec![false; self.values.len()];
         for step in &self.plan.steps {

@@ -2,7 +2,7 @@
 //!
 //! The file takes what [`Preprocess::apply`](crate::preprocess::Preprocess::apply) gives, so whoever scores films with it
 //! has to prepare them as `preprocess` among its metadata says, and gives logits and probabilities. It is made of the
-//! layers of a [`Graph`], so a network that is added needs nothing here unless it brings a new kind of layer.
+//! layers of a [`Graph`](crate::nn::Graph), so a network that is added needs nothing here unless it brings a new kind of layer.
 //!
 //! A normalisation stays a node of its own: every tensor in the file is then one of the weights file, under its name, and
 //! engines fold it into the convolution when they load the file, as [`Frozen`](crate::nn::Frozen) does. Weights that are

@@ -183,8 +183,8 @@ impl TrainConfig {
     /// The settings to go on with from the model of `card`: its preprocessing, its normalisations as they are, and
     /// [`learning`](Self::learning) what `freeze` leaves.
     ///
-    /// Normalisations keep their statistics since a model that was made small has those of its films no more, see
-    /// [`unfolded`](crate::nn::unfolded), and a batch of a few films makes bad ones.
+    /// Normalisations keep their running statistics. A compressed model no longer has those of its training images, see
+    /// [`unfolded`](crate::nn::unfolded), and the statistics of a batch of a few images are poor.
     ///
     /// # Errors
     /// Those of [`Architecture::of`].
@@ -194,8 +194,8 @@ impl TrainConfig {
         Ok(Self { preprocess, norms: Norms::Running, start: Some(Start::of(card)), ..recipe })
     }
 
-    /// The same but for what learns, and epochs, steps, batch and learning rate that suit that. A last layer alone takes
-    /// larger steps, and many more of them for the same time, see [`keeps_features`](Self::keeps_features).
+    /// The same settings, but for which layers learn, and with epochs, steps, batch size and learning rate that suit them. A
+    /// last layer alone takes larger steps, and many more of them in the same time, see [`keeps_features`](Self::keeps_features).
     pub fn learning(self, freeze: Freeze) -> Self {
         match freeze {
             Freeze::Backbone => Self { freeze, steps_per_epoch: 50, batch_size: 32, learning_rate: 1e-3, ..self },

@@ -22,6 +22,7 @@ mod cli_values;
 mod common;
 mod data;
 mod decode;
+mod documentation;
 mod explain;
 mod formats;
 mod formula;

@@ -15,18 +15,18 @@ use serde::Serialize;
 use crate::films::{self, Outputs, UnreadableFilm};
 use crate::{model_folder, plot, ui};
 
-/// Adapts a model to your hospital, from 10 to 50 labelled images of each class.
+/// Adapt a model to your hospital from 10 to 50 labelled images of each class
 ///
-/// Learns the last layer anew from the one that is there, and fits thresholds and the rejection of strangers to your images.
-/// All of it is judged by cross-validation on them: before against after, and whether to take it. Each image goes through the
-/// network once. Folders are matched to the model's classes by name, in any case; images of one class, or without class
-/// folders, fit the rejection alone. A class that the model does not know needs `roentgen train --init`.
+/// Fits the last layer, the thresholds and the rejection of unfamiliar images to yours. Cross-validation on your images
+/// compares before and after, and says whether to take the result. Each image goes through the network once. Folders are
+/// matched to the model's classes by name, in any case. Images of one class, or without class folders, fit the rejection
+/// alone. A class that the model does not know needs `roentgen train --init`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder to start from; it stays as it is
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder or zip of class folders with your images; `manifest.csv` in it or above says which are of one patient
+    /// Folder or zip of class folders with your images; a `manifest.csv` in it, or above it, names the patients
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where the adapted model folder is written
@@ -38,10 +38,10 @@ pub struct Args {
     /// Draws the folds
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Print the report as JSON, or write it to FILE beside the words
+    /// Print the report as JSON, or write it to FILE and print it in words
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
-    /// Adapt to K images a class, judge on all others, over many draws: a table, and no model
+    /// Adapt to K images of each class and measure on all others, over many draws; prints a table and writes no model
     #[arg(long, value_name = "K,...", value_delimiter = ',', conflicts_with = "out")]
     curve: Option<Vec<usize>>,
     /// Draws for each number of images of --curve

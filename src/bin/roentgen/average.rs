@@ -24,10 +24,10 @@ const FEWEST: usize = 50;
 /// of healthy films has about the detail of a film again.
 const SHARPEN: (f32, f32) = (2.0, 4.0);
 
-/// Averages typical training films of each class into one picture each, and lists them in samples.json.
+/// Average many images of each class into one sample picture
 ///
-/// Typical are the films that agree best with the mean of all: their lungs lie in about the same place. The average is
-/// sharpened, and stretched to the whole range of brightness.
+/// Lists the pictures in samples.json. The training images that agree best with the mean of all are typical: their lungs
+/// lie in about the same place. The average is sharpened, and stretched to the whole range of brightness.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder with train/<class>/*
@@ -36,13 +36,13 @@ pub struct Args {
     /// Model folder; pictures go to its samples/, the list to its samples.json
     #[arg(long, value_name = "MODEL_DIR")]
     out: PathBuf,
-    /// Classes; all class folders where not given
+    /// Classes; default: all class folders
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     classes: Option<Vec<String>>,
     /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Films in one average
+    /// Images in one average
     #[arg(long, default_value_t = FEWEST)]
     films: usize,
     /// Side of the pictures, in pixels

@@ -12,12 +12,12 @@ use serde_json::json;
 
 use crate::{model_folder, ui};
 
-/// Averages the weights of models that one training led to, each trained on from the same start in another way.
+/// Average the weights of several trainings that continued from one model
 ///
-/// Such models lie in one valley of the loss, and its middle is flatter than where each of them ended: the mean does better
-/// on images that none has seen (Wortsman et al., Model soups, ICML 2022), and between a model and one trained on from it for
-/// other hospitals it keeps most of what each can do (Robust fine-tuning, CVPR 2022). A model given twice counts twice. The
-/// mean of models with another start is nothing. Images are prepared as the first model prepares them.
+/// Such models lie in one valley of the loss, whose middle is flatter than the points where they ended. So the mean does better
+/// on images that none of them has seen (Wortsman et al., Model soups, ICML 2022). The mean of a model and of one trained on
+/// from it for other hospitals keeps most of what each can do (Wortsman et al., Robust fine-tuning, CVPR 2022). A model that is
+/// given twice counts twice. The mean of models with different starts is of no use. The first model's preprocessing is kept.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained model folder; give it at least twice

@@ -20,31 +20,32 @@ use crate::evaluate::{in_words, points_table, sets_table};
 use crate::films::{self, Outputs};
 use crate::ui;
 
-/// Fits temperature, operating points, uncertain band and answers on validation films and writes them into model.json.
+/// Fit a model's probabilities, thresholds and answers on validation images
 ///
-/// Never give it the test films: what is chosen on them cannot be measured on them.
+/// Writes temperature, operating points, uncertain band and answers into model.json. Never give it the test images: what is
+/// chosen on them cannot be measured on them.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder; its model.json is changed
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder of class folders with films that the model was not trained on; where it holds a `val` folder, that one
+    /// Folder of class folders with images that the model was not trained on; if it holds a `val` folder, that one is used
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Use only films whose `class/file` matches; may be given more than once
+    /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Sensitivity that each finding's operating point is chosen for
+    /// Sensitivity for which the operating point of each finding is chosen
     #[arg(long, default_value_t = 0.95)]
     sensitivity: f64,
-    /// Share of wrong answers among those given that the uncertain band is chosen for
+    /// Proportion of wrong answers, among those given, for which the uncertain band is chosen
     #[arg(long, default_value_t = 0.02)]
     error: f64,
-    /// Of the images of each class, and of each source in it, the share whose answer is to hold the right class
+    /// Coverage: the proportion of images, in each class and in each of its sources, whose answer is to hold the right class
     #[arg(long, default_value_t = 0.96)]
     coverage: f64,
-    /// The class without a finding: an answer of it and another says nothing. Without this, the one that the model has been
-    /// told before, or that is called Normal, Healthy or No Finding
+    /// The class without a finding: a set of it and another class is "cannot tell". Default: the class that was given before,
+    /// or the one called Normal, Healthy or No Finding
     #[arg(long, value_name = "CLASS")]
     healthy: Option<String>,
     /// Write the result as JSON to FILE; `-` prints it in place of the report

@@ -19,23 +19,23 @@ use crate::{evaluate, model_folder, ui};
 /// Images in one pass.
 const BATCH: usize = 32;
 
-/// Makes a small copy of a trained model for the web: eight bits a weight.
+/// Make a small copy of a trained model for the web
 ///
-/// Of the scratch CNN the first dense layer becomes two thin factors, whose directions are found on training images; of
-/// the other networks the normalisations are taken into the convolutions. Accuracy before and after is measured on the
-/// validation images of the same folder; measure the test images with `roentgen evaluate`.
+/// It has eight bits a weight. The first dense layer of the scratch CNN becomes two thin factors, whose directions are
+/// found on training images. The normalisations of the other networks become part of their convolutions. Accuracy before
+/// and after is measured on the validation images of the same folder; measure the test images with `roentgen evaluate`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained model folder
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder it was trained on, with train/<class>/* and, better, val/<class>/*
+    /// Folder that it was trained on, with train/<class>/* and preferably val/<class>/*
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where the small model folder is written
     #[arg(long, value_name = "MODEL_DIR")]
     out: PathBuf,
-    /// Directions kept of the scratch CNN's first dense layer's outputs
+    /// Number of directions kept in the outputs of the scratch CNN's first dense layer
     #[arg(long, default_value_t = 32)]
     rank: usize,
     /// Training images to find the directions on, spread evenly over all
@@ -44,15 +44,15 @@ pub struct Args {
     /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Add to the last layer's bias what gives each class its share of the validation films: a training that draws small
-    /// classes more often gives them too much
+    /// Change the bias of the last layer so that each class gets its proportion of the validation images: a training that
+    /// draws small classes more often gives them too much
     #[arg(long)]
     fit_bias: bool,
-    /// Let it judge each film mirrored left to right as well, its logits being the mean of both: a little more often right,
-    /// for twice the time
+    /// Classify each image mirrored left to right as well and take the mean of both logits: right a little more often, in
+    /// twice the time
     #[arg(long)]
     mirrored: bool,
-    /// Name of the small model; the folder's where not given
+    /// Name of the small model; default: that of the folder
     #[arg(long)]
     name: Option<String>,
 }

@@ -16,7 +16,9 @@ use crate::films::{self, ValueRange, printable};
 use crate::labels::Labels;
 use crate::ui;
 
-/// What `roentgen dataset` takes.
+/// Say what is in a folder or zip of images
+///
+/// Names classes and splits, what is left out and why, and in what the files of each class differ.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder or zip with train/<class>/*, test/<class>/* and val/<class>/*, or <class>/* alone, or images with a table of
@@ -24,10 +26,10 @@ pub struct Args {
     dir: PathBuf,
     #[command(flatten)]
     labels: Labels,
-    /// Count only films whose `class/file` matches; may be repeated
+    /// Count only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Classes in label order; all class folders in alphabetical order where not given
+    /// Classes in label order; default: all class folders in alphabetical order
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     classes: Option<Vec<String>>,
     /// Network whose batches are shown
@@ -37,7 +39,7 @@ pub struct Args {
         value_parser = PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)),
     )]
     arch: String,
-    /// Films in the batch that is shown
+    /// Images in the batch that is shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch_size: u16,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `roentgen distinguish`: a last layer that tells a few films from others, where training has learned them by heart.
+//! `roentgen distinguish`: corrects the last layer for a few images that training has memorised.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,33 +16,34 @@ use serde_json::{Value, json};
 use crate::films::{self, Outputs};
 use crate::{model_folder, ui};
 
-/// Has the last layer of a trained model tell films of a few of its classes from other films.
+/// Correct the last layer for a few images that training has memorised
 ///
-/// Of a few films that a network has learned by heart the loss is nothing, and training learns no more from them. A logistic
-/// regression on the network's features that is held back (`--ridge`) still does. A share of its log odds is added to the
-/// logits of the classes that the films may have; all other layers stay. Films and others should be of one hospital, or it is
-/// the hospital that is told. Probabilities have to be fitted after this, `roentgen compress --fit-bias` and `calibrate`.
+/// A network that has memorised a few images learns no more from them, because their loss is zero. A logistic regression on
+/// the network's features, held back by a ridge penalty, still learns to tell them from other images. A proportion of its
+/// log odds is added to the logits of the classes that the images may have; all other layers stay. Both groups of images
+/// should come from one hospital: otherwise the regression learns the hospital. Fit the probabilities again afterwards,
+/// with `roentgen compress --fit-bias` and `roentgen calibrate`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained model folder
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder of films, as for `roentgen train`; fitted on those to train on, the validation films say what it changed
+    /// Folder of images, as for `roentgen train`: the training images are fitted on, the validation images show what changed
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The films, by `folder/file`; may be given more than once
+    /// The few images, by `folder/file`; may be repeated
     #[arg(long, value_name = "GLOB", required = true)]
     films: Vec<String>,
-    /// The others that they are told from; may be given more than once
+    /// The images that they are to be told from; may be repeated
     #[arg(long, value_name = "GLOB", required = true)]
     from: Vec<String>,
-    /// Classes that the films may have
+    /// Classes that the few images may have
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',', required = true)]
     raise: Vec<String>,
-    /// Share of the log odds that is added
+    /// Proportion of the log odds that is added
     #[arg(long, default_value_t = 0.5)]
     share: f64,
-    /// How much the regression is held back: the factor of half the square of its weights, for features of deviation 1
+    /// Ridge penalty of the regression: the factor of half the squared weights, for features of standard deviation 1
     #[arg(long, default_value_t = 10.0)]
     ridge: f64,
     /// Where the model folder is written

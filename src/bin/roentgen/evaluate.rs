@@ -18,18 +18,18 @@ use crate::labels::Labels;
 use crate::refusal::{self, Counts};
 use crate::ui;
 
-/// What `roentgen evaluate` takes.
+/// Measure a model on folders of labelled images
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder or zip of class folders; where it holds a `test` folder, that one is measured
+    /// Folder or zip of class folders; if it holds a `test` folder, that one is measured
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     #[command(flatten)]
     labels: Labels,
-    /// Measure only films whose `class/file` matches; may be given more than once
+    /// Measure only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
     /// Write the result as JSON to FILE; `-` prints it in place of the report
@@ -37,10 +37,10 @@ pub struct Args {
     json: Option<PathBuf>,
     #[command(flatten)]
     values: ValueRange,
-    /// Count also which films the model refuses, and why; they are measured all the same
+    /// Count which images the model rejects, and why; they are measured all the same
     #[arg(long)]
     refuse: bool,
-    /// Compute dense layers in eight bits, and say on how many films the class is the one that floats give
+    /// Compute dense layers in eight bits, and say for how many images the class is the one that floats give
     #[arg(long)]
     int8: bool,
 }

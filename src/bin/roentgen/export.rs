@@ -10,7 +10,7 @@ use roentgen::onnx;
 
 use crate::ui;
 
-/// What `roentgen export` takes.
+/// Write a model as an ONNX file, for other engines
 #[derive(clap::Args)]
 #[command(
     after_help = "The file takes `image` [n, channels, height, width], prepared as `preprocess` in its metadata \

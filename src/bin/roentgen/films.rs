@@ -19,9 +19,9 @@ const BATCH: usize = 32;
 /// What whoever reads films can say of their values.
 #[derive(clap::Args, Clone)]
 pub struct ValueRange {
-    /// Values that are black and white in files that leave it open: 16 bits of which fewer are used (`0..4095` for twelve),
-    /// signed numbers, floats beyond 1. Files that say their own range, and those of 8 bits, are read as they are; a model's
-    /// own, where it was trained with one, unless this is given
+    /// Values of black and white in files that leave them open: 16 bits of which fewer are used (`0..4095` for twelve),
+    /// signed numbers, floats beyond 1. Files that say their own range, and files of 8 bits, are read as they are. Default: the
+    /// range that the model was trained with, if any
     #[arg(long, value_name = "BLACK..WHITE", allow_hyphen_values = true, value_parser = parse_range)]
     value_range: Option<[f32; 2]>,
 }

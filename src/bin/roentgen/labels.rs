@@ -5,13 +5,13 @@ use roentgen::data::LabelColumns;
 /// Options of the subcommands that read a data set.
 #[derive(clap::Args)]
 pub struct Labels {
-    /// Table (CSV) that says the class of each image, in place of folders; taken by itself where there are no class folders
+    /// Table (CSV) with the class of each image, in place of folders. Without class folders it is found without this option
     #[arg(long = "labels", value_name = "FILE")]
     table: Option<String>,
-    /// Its column that names the files; guessed where not given
+    /// Its column of file names; default: guessed
     #[arg(long, value_name = "TITLE")]
     file_column: Option<String>,
-    /// Its column that names the class, or columns with a 1 for it, as `A,B`; guessed where not given
+    /// Its column of classes, or columns that have a 1 for the class, as `A,B`; default: guessed
     #[arg(long, value_name = "TITLE")]
     label_column: Option<String>,
 }

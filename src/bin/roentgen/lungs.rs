@@ -16,7 +16,7 @@ use crate::films::grey_png;
 use crate::refusal::pictures;
 use crate::ui;
 
-/// Find the lungs of films, and cut films to them.
+/// Find the lungs in images, and crop images to them
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -25,11 +25,11 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Train the network on films with their lungs drawn, and measure it on those set aside
+    /// Train the network on images with their lungs drawn, and measure it on those set aside
     Fit(FitArgs),
-    /// Measure it on films with their lungs drawn
+    /// Measure it on images with their lungs drawn
     Measure(MeasureArgs),
-    /// Write a copy of a folder of films, each cut to its lungs
+    /// Write a copy of a folder of images, each cropped to its lungs
     Crop(CropArgs),
 }
 
@@ -42,10 +42,10 @@ struct FitArgs {
     /// File that the weights are written to
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
-    /// Passes over the films
+    /// Passes over the images
     #[arg(long, default_value_t = FitConfig::default().epochs)]
     epochs: usize,
-    /// Decides weights, order and changes of the films
+    /// Decides initial weights, order and augmentation
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -65,10 +65,10 @@ struct CropArgs {
     /// Weights of the network
     #[arg(long, value_name = "FILE.safetensors")]
     finder: PathBuf,
-    /// Folder of films, searched to the bottom
+    /// Folder of images; its subfolders are searched, too
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Folder that the films are written to, as PNG, with its manifest where there is one
+    /// Folder that the images are written to, as PNG, with the manifest if there is one
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Classify chest X-rays, and train and judge the networks that do it.
+/// Classify chest X-rays, and train and measure the networks that do it.
 ///
 /// Research and teaching only: not a medical device, not for diagnosis.
 #[derive(Parser)]
@@ -42,39 +42,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say what is in a folder or zip of images: classes and splits, what is left out and why, what differs by class
+    // The help of each is the documentation of its `Args`.
     Dataset(dataset::Args),
-    /// Train a network on folders of labelled films
     Train(Box<train::Args>),
-    /// Classify image files with a model
     Predict(predict::Args),
-    /// Fit and measure what a model refuses to judge
     Refusal(refusal::Args),
-    /// Measure a model on folders of labelled films
     Evaluate(evaluate::Args),
-    /// Adapt a model to your hospital from a few labelled images of it, and say whether to take it
     Adapt(adapt::Args),
-    /// Fit a model's probabilities, thresholds and uncertain band on validation films
     Calibrate(calibrate::Args),
-    /// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
     Audit(audit::Args),
-    /// Find the lungs of films, and cut films to them
     Lungs(lungs::Args),
-    /// Average the weights of several trainings that went on from one
     Blend(blend::Args),
-    /// Have the last layer tell a few films from others, where training has learned them by heart
     Distinguish(distinguish::Args),
-    /// Fit the last layer anew, to what tells healthy images from others within one hospital
     RefitHead(refit_head::Args),
-    /// Make a small copy of a trained model for the web
     Compress(compress::Args),
-    /// Change what a model says of itself: name, measurements, limits
     Card(card::Args),
-    /// Write a model as an ONNX file, for other engines
     Export(export::Args),
-    /// Average many films of each class into one sample picture
     Average(average::Args),
-    /// Show the layers of a network and its number of parameters
     Summary(summary::Args),
 }
 

@@ -20,10 +20,10 @@ use serde::Serialize;
 use crate::films::ValueRange;
 use crate::ui;
 
-/// What `roentgen predict` takes.
+/// Classify image files with a model
 #[derive(clap::Args)]
 #[command(
-    after_help = "A file that cannot be classified, or that the model refuses as no frontal chest film, is reported in its line and \
+    after_help = "A file that cannot be classified, or that the model rejects as no frontal chest X-ray, is reported in its line and \
     does not stop the others.\nExit code: 0 when every file was classified, 1 when any was not."
 )]
 pub struct Args {
@@ -39,13 +39,13 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     values: ValueRange,
-    /// Show what the model says of refused files too, marked as refused
+    /// Show what the model says of rejected files too, marked as rejected
     #[arg(long)]
     show_anyway: bool,
-    /// Write the film, one only, as PNG with a heat map (Grad-CAM) over it: where the network found what speaks for a class
+    /// Write the image, one only, as PNG with a heat map (Grad-CAM) over it: what speaks for a class, and where
     #[arg(long, value_name = "OUT.png")]
     explain: Option<PathBuf>,
-    /// The class that --explain is about; the most probable one where not given
+    /// The class that --explain is about; default: the most probable one
     #[arg(long, value_name = "NAME", requires = "explain")]
     class: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `roentgen refit-head`: the last layer fitted anew, to what tells healthy images from others within one hospital.
+//! `roentgen refit-head`: fits the last layer again, to tell healthy from ill within each hospital.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,47 +17,47 @@ use serde_json::{Value, json};
 use crate::films::{self, Outputs};
 use crate::{model_folder, ui};
 
-/// Fits the last layer of a trained model anew; all other layers stay.
+/// Fit the last layer again, to tell healthy from ill within each hospital
 ///
-/// Each image goes through the network once. Whether it is healthy is learned between images of one hospital, where nothing
-/// but disease differs; what the others show is learned between all of them, and held back on its own (`--kind-ridge`).
-/// Probabilities have to be fitted after this, with `roentgen calibrate`.
+/// All other layers stay. Each image goes through the network once. Whether an image is healthy is learned between images
+/// of one hospital, where only disease differs. Which finding the other images show is learned between all of them, with a
+/// ridge penalty of its own (`--kind-ridge`). Fit the probabilities again afterwards, with `roentgen calibrate`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trained model folder
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder of images, as for `roentgen train`; fitted on those to train on
+    /// Folder of images, as for `roentgen train`; the training images are fitted on
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// A folder of images that have one of several classes, nobody knows which; may be repeated
+    /// A folder of images with partial labels: each has one of these classes, not known which; may be repeated
     #[arg(long, value_name = "FOLDER=CLASS|CLASS")]
     either: Vec<String>,
-    /// A hospital and its images by `class/file`, where the manifest's sources do not say; may be repeated
+    /// A hospital and the `class/file` of its images, if the manifest's sources do not say; may be repeated
     #[arg(long, value_name = "NAME=GLOB|GLOB")]
     hospital: Vec<String>,
-    /// Draw the images of FOLDER TIMES as often as the square root of their number; may be repeated
+    /// Draw the images of FOLDER this many times as often as the square root of their number says; may be repeated
     #[arg(long, value_name = "FOLDER=TIMES")]
     draw: Vec<String>,
     /// The class of healthy images
     #[arg(long, value_name = "CLASS", default_value = "Normal")]
     healthy: String,
-    /// How much images of a source that has only healthy images, or none, count in the question whether they are healthy
+    /// Weight, in the question whether an image is healthy, of sources that have only healthy images or none
     #[arg(long, default_value_t = 0.3, value_name = "WEIGHT")]
     between: f32,
-    /// Proportion of that question that is asked of pairs of images of one source: which of the two is healthy?
+    /// Proportion of that question that is asked of pairs from one source: which of the two is healthy?
     #[arg(long, default_value_t = 0.5, value_name = "PROPORTION")]
     pairs: f32,
-    /// Images drawn
+    /// Number of images drawn
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     images: usize,
-    /// How much the regression is held back: the factor of half the square of its weights, for features of deviation 1
+    /// Ridge penalty of the regression: the factor of half the squared weights, for features of standard deviation 1
     #[arg(long, default_value_t = 100.0)]
     ridge: f64,
-    /// The same for what tells findings apart from each other
+    /// Ridge penalty of what tells the findings apart from each other
     #[arg(long, default_value_t = 1000.0)]
     kind_ridge: f64,
     /// Where the model folder is written

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::ui;
 
-/// Fit or measure what a model refuses to judge.
+/// Fit and measure which images a model rejects
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -31,11 +31,10 @@ pub struct Args {
 enum Command {
     /// Fit it to a model and store it in the model's folder
     ///
-    /// Learns from training films, from films that are turned, inverted, cut and spoilt on purpose, and from any other
-    /// pictures you have; the limits are set on validation films. Calibrate and measure the model as before: what it says of
-    /// a film does not change.
+    /// Learns from training images, from images that are turned, inverted, cropped and spoilt on purpose, and from any other
+    /// pictures you have. The limits are set on validation images. What the model says of an image does not change.
     Fit(FitArgs),
-    /// Count what a model refuses, and why, of the images below each folder of a folder
+    /// Count which images a model rejects, and why, in each folder of a folder
     Measure(MeasureArgs),
 }
 
@@ -44,22 +43,22 @@ struct FitArgs {
     /// Model folder; its card and weights are changed
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Folder it was trained on, with train/<class>/* and, better, val/<class>/*
+    /// Folder that it was trained on, with train/<class>/* and preferably val/<class>/*
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Folder of pictures that are no frontal chest films, searched to the bottom
+    /// Folder of pictures that are no frontal chest X-rays; its subfolders are searched, too
     #[arg(long, value_name = "DIR")]
     outliers: Option<PathBuf>,
-    /// Folder of lateral chest films, searched to the bottom; those in the folder of --outliers count as anything else
+    /// Folder of lateral chest X-rays; its subfolders are searched, too. Those under --outliers count as any other picture
     #[arg(long, value_name = "DIR")]
     laterals: Option<PathBuf>,
-    /// Films of each kind to fit on, spread evenly over all
+    /// Images of each kind to fit on, spread evenly over all
     #[arg(long, default_value_t = 2000)]
     films: usize,
-    /// Share of the validation films that may be refused for what they look like, and as many again for their distance
+    /// Proportion of the validation images that may be rejected for what they look like, and as many again for their distance
     #[arg(long, default_value_t = 0.005)]
     refused: f64,
-    /// Decides what is made of which film, and the order of the fit
+    /// Decides which image is spoilt in which way, and the order of the fit
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -72,7 +71,7 @@ struct MeasureArgs {
     /// Folder of folders of images
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Keep the counts in model.json, under this name of the pictures
+    /// Keep the counts in model.json under this name
     #[arg(long, value_name = "NAME")]
     note: Option<String>,
     /// Print the counts as JSON

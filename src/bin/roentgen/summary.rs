@@ -9,7 +9,7 @@ use roentgen::nn::{LayerSummary, ParameterSpec};
 
 use crate::ui;
 
-/// What `roentgen summary` takes.
+/// Show the layers of a network and its number of parameters
 #[derive(clap::Args)]
 pub struct Args {
     /// The network

@@ -242,7 +242,7 @@ impl TrainingRun {
             }
             let [train, validation] =
                 [&shared.train, &shared.val].map(|films| set.films.dataset(films, &config.classes));
-            // What the loader refuses is refused before 331 MB are laid out.
+            // The loader checks the settings before 331 MB are allocated.
             let loader = Run::loader(&config, &train)?;
             let data = fingerprint(&shared.train, &shared.val);
             let mut start = None;

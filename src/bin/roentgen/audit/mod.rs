@@ -21,10 +21,10 @@ use crate::ui;
 
 use look::Seen;
 
-/// Measures a model with the lungs masked out, with the border alone and with 8×8 pixels, how much of its heat maps lies
-/// inside the lungs, and reads the source of films from its features; writes the result into model.json.
+/// Look for shortcuts: a model with the lungs masked out, with the border alone, with 8×8 pixels
 ///
-/// The films need a manifest.csv with a column `source` for what is measured within a source and for the probe.
+/// Measures also how much of the heat maps lies inside the lungs, and how well the features tell the source of an image.
+/// Writes the result into model.json. What is measured within a source needs a manifest.csv with a column `source`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder; its model.json is changed
@@ -33,13 +33,13 @@ pub struct Args {
     /// Folder with test/<class>/* to measure on, and val/<class>/* to fit the probe on
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Use only films whose `class/file` matches; may be given more than once
+    /// Use only images whose `class/file` matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Folder with masks/*.png, white where there is lung, to average instead of the mean that is built in; where its
-    /// manifest.csv has columns `name` and `split`, those of `train` are averaged and those of `test` say how much of the
-    /// lungs the mean covers; where it has `cxr_path`, which film below the films' folder each was drawn on, the heat
-    /// maps of the test films among these are held against their own lungs as well
+    /// Folder with masks/*.png, white where there is lung, whose mean replaces the built-in one. With the columns `name` and
+    /// `split` in its manifest.csv, masks of `train` are averaged, and masks of `test` say how much of the lungs the mean
+    /// covers. With a column `cxr_path`, the image that each mask was drawn on, heat maps are also compared with an image's
+    /// own lungs
     #[arg(long, value_name = "DIR")]
     lungs: Option<PathBuf>,
     /// Write the mean of the masks as a PNG

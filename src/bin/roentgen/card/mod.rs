@@ -20,7 +20,9 @@ use crate::ui;
 
 use markdown::markdown;
 
-/// Changes the model.json of a model folder, or prints it as Markdown. What is not given stays as it is.
+/// Change what a model says of itself, or print it as Markdown
+///
+/// What is not given stays as it is.
 #[derive(clap::Args)]
 #[command(
     after_help = "--describe takes a JSON object with any of: summary [three sentences: where it is right, where \
@@ -43,23 +45,23 @@ pub struct Args {
     /// What it is for, and what not
     #[arg(long)]
     intended_use: Option<String>,
-    /// What is known to go wrong; given once or more, these replace the ones that are there
+    /// What is known to go wrong; may be repeated, and replaces what is there
     #[arg(long, value_name = "SENTENCE")]
     limitation: Vec<String>,
-    /// Adds a measurement, `DATA=FILE`: what it was measured on, and what `roentgen evaluate --json FILE` wrote; one on
+    /// Adds a measurement, `DATA=FILE`: a name for the data, and what `roentgen evaluate --json FILE` wrote. A measurement on
     /// the same data is replaced
     #[arg(long, value_name = "DATA=FILE")]
     evaluation: Vec<String>,
     /// Replaces what the model says of itself by the fields of a JSON file
     #[arg(long, value_name = "FILE")]
     describe: Option<PathBuf>,
-    /// Counts the films of a folder with train/, val/ and test/ by class and source
+    /// Counts the images of a folder with train/, val/ and test/ by class and source
     #[arg(long, value_name = "DIR")]
     films: Option<PathBuf>,
-    /// Prints the card as Markdown, with whatever else was given in it
+    /// Prints the card as Markdown, with the other changes in it
     #[arg(long)]
     markdown: bool,
-    /// Which part of the data the measurements are on
+    /// The split that the measurements are on
     #[arg(long, default_value = "test")]
     split: String,
 }

@@ -13,15 +13,15 @@ use roentgen::train::{Freeze, Norms, OptimizerConfig, Schedule, TrainConfig, Wit
 
 use crate::labels::Labels;
 
-/// Trains a network on folders of X-rays and writes a model folder.
+/// Train a network on folders of labelled images
 ///
-/// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4; with
-/// `--freeze backbone` 10 epochs of 50 steps of 32 images with learning rate 1e-3, for which each film goes through the
-/// frozen layers once. The epoch with the best validation accuracy is kept. `--out` gets model.json, weights.safetensors, history.json, history.svg and
+/// The defaults are the tutorial's: 10 epochs of 100 steps of 5 images, Adam with learning rate 1e-4. With `--freeze backbone`
+/// they are 10 epochs of 50 steps of 32 images, learning rate 1e-3, and each image goes through the frozen layers once. The
+/// epoch with the best validation accuracy is kept. `--out` gets model.json, weights.safetensors, history.json, history.svg and
 /// checkpoint.safetensors. Ctrl-C stops after the step under way and leaves a checkpoint that `--resume` continues.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Network to train: scratch-cnn, or that of the model folder in --init, where not given
+    /// Network to train; default: that of the model folder in --init, else scratch-cnn
     #[arg(long)]
     arch: Option<String>,
     /// Folder or zip with train/<class>/* (and val/, test/), or <class>/* alone, or images with a table of labels
@@ -32,7 +32,7 @@ pub struct Args {
     /// Where the model folder is written
     #[arg(long, value_name = "MODEL_DIR")]
     pub out: PathBuf,
-    /// Classes in the order of the outputs; all class folders in alphabetical order where not given
+    /// Classes in the order of the outputs; default: all class folders in alphabetical order
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub classes: Option<Vec<String>>,
     /// Use only images whose `class/file` matches; may be repeated
@@ -65,34 +65,34 @@ pub struct Args {
     /// Decoupled weight decay
     #[arg(long, default_value_t = 0.0)]
     weight_decay: f32,
-    /// Share of activations dropped before the last layer
+    /// Proportion of activations dropped before the last layer
     #[arg(long, default_value_t = 0.0)]
     dropout: f32,
-    /// Share of each target spread over all classes
+    /// Proportion of each target spread over all classes
     #[arg(long, default_value_t = 0.0)]
     label_smoothing: f32,
-    /// Blend each training image with another one, by shares of a Beta distribution with this α; 0 is none
+    /// Mixup: blend each training image with another one, in proportions from a Beta distribution with this α; 0 is none
     #[arg(long, default_value_t = 0.0, value_name = "ALPHA")]
     mixup: f32,
-    /// Share of the training images whose lungs are given what lies around those of another image, which takes away what
-    /// the surroundings say of the finding. Lungs are taken to lie where they do in most films
+    /// Background swap: the proportion of training images whose lungs get the surroundings of another image, so that the
+    /// surroundings say nothing of the finding. Lungs are taken to lie where they do in most images
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     surroundings: f32,
-    /// Proportion of the training images that are given the sharpness and the histogram of another image, wholly or in part,
-    /// which takes away what machine and processing say of the finding
+    /// Proportion of training images that get the sharpness and the histogram of another image, wholly or in part, so that
+    /// machine and processing say nothing of the finding
     #[arg(long, default_value_t = 0.0, value_name = "PROPORTION")]
     style: f32,
-    /// Learn whether an image is of CLASS only between images of one source, where the source cannot give the answer away;
-    /// what the others show is learned between all of them
+    /// The class of healthy images. Whether an image is healthy is then learned between images of one source, where the source
+    /// cannot give the answer away. Which finding the others show is learned between all of them
     #[arg(long, value_name = "CLASS")]
     healthy: Option<String>,
-    /// How much images of a source that has only healthy images, or none, count in that question all the same
+    /// Weight, in the question whether an image is healthy, of sources that have only healthy images or none
     #[arg(long, default_value_t = 0.0, value_name = "WEIGHT", requires = "healthy")]
     between: f32,
-    /// Proportion of that question that is asked of pairs of images of one source: which of the two is healthy?
+    /// Proportion of that question that is asked of pairs from one source: which of the two is healthy?
     #[arg(long, default_value_t = 0.0, value_name = "PROPORTION", requires = "healthy")]
     pairs: f32,
-    /// A hospital and its images by `class/file`, where the manifest's sources do not say; may be given more than once
+    /// A hospital and the `class/file` of its images, if the manifest's sources do not say; may be repeated
     #[arg(long, value_name = "NAME=GLOB|GLOB")]
     hospital: Vec<String>,
     /// Strength of random changes to training images: 0 is none, 1 is ±10°, ±12 % in size, ±8 % in aspect, ±4 % in
@@ -105,42 +105,42 @@ pub struct Args {
     /// Largest standard deviation of noise on training images, where 1 is from black to white
     #[arg(long, default_value_t = 0.0)]
     noise: f32,
-    /// Largest share of the side that a border of one grey covers at each edge of training images
+    /// Largest width of a grey border at each edge of training images, as a proportion of the side
     #[arg(long, default_value_t = 0.0)]
     frame: f32,
-    /// Start from the weights in PATH instead of random ones. A model folder, whose network and preprocessing are taken over
-    /// too, and whose last layer keeps what it knows of each class that the data have, by name; or a file: .safetensors, or
-    /// PyTorch's .pth, whose last layer starts anew where it is for another number of classes
+    /// Start from the weights in PATH instead of random ones. PATH is a model folder, whose network and preprocessing are used
+    /// too, and whose last layer keeps its rows for the classes that the data have, by name. Or it is a file, .safetensors or
+    /// PyTorch's .pth, whose last layer starts anew if it is for another number of classes
     #[arg(long, value_name = "PATH")]
     pub init: Option<PathBuf>,
     /// Layers that stay as they start: `none`, `backbone` for all but the last, or names of layers such as
     /// conv_stem,blocks.0
     #[arg(long, value_delimiter = ',', default_value = "none")]
     freeze: Vec<String>,
-    /// What normalisations that learn go by: the statistics of each batch, or those that they have; `running` with a model
-    /// folder in --init, else `batch`, where not given
+    /// Statistics that normalisations use while they learn: those of each batch, or their running ones. Default: `running` with
+    /// a model folder in --init, else `batch`
     #[arg(long, value_enum)]
     norms: Option<NormsName>,
-    /// A folder of films that have one of several classes, nobody knows which; may be given more than once
+    /// A folder of images with partial labels: each has one of these classes, not known which; may be repeated
     #[arg(long, value_name = "FOLDER=CLASS|CLASS")]
     either: Vec<String>,
     /// How training images are drawn
     #[arg(long, value_enum, default_value_t = BalanceName::None)]
     balance: BalanceName,
-    /// Draw the films of FOLDER TIMES as often as `--balance square-root` alone would; may be given more than once
+    /// Draw the images of FOLDER this many times as often as `--balance square-root` alone would; may be repeated
     #[arg(long, value_name = "FOLDER=TIMES")]
     draw: Vec<String>,
-    /// Contrast step of the preprocessing; that of the model folder in --init, or `none`, where not given
+    /// Contrast step of the preprocessing; default: that of the model folder in --init, else `none`
     #[arg(long, value_enum)]
     contrast: Option<ContrastName>,
-    /// Side of the network's images in pixels, 64 to 512, for networks that end with a mean over the image; its own or that
-    /// of the model folder in --init where not given
+    /// Side of the network's images in pixels, 64 to 512, for all networks but scratch-cnn; default: that of the model folder
+    /// in --init, else the network's own
     #[arg(long, value_name = "PIXELS")]
     side: Option<usize>,
-    /// Subtracted from values in [0, 1]; the network's or the model's own where not given
+    /// Subtracted from values in [0, 1]; default: that of the model folder in --init, else the network's own
     #[arg(long)]
     mean: Option<f32>,
-    /// Then divided by
+    /// Divides the values after that; default as for --mean
     #[arg(long)]
     std: Option<f32>,
     /// Decides initial weights, order of images, augmentation and dropout
