@@ -12,6 +12,7 @@ import { brotliCompressSync } from 'node:zlib';
 /** What few visits need, scripts and modules, with what asks for it. */
 const LATER = [
   { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG' },
+  { name: 'dicom', files: /^assets.roentgen-dicom/, when: 'when a DICOM file comes' },
   { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the tab that trains or the section that adapts is opened' },
 ];
 
