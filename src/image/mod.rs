@@ -6,6 +6,8 @@ mod dicom;
 mod jpeg;
 #[cfg(any(feature = "png-jpeg", feature = "more-formats", feature = "dicom"))]
 mod markers;
+// DICOM is upright.
+#[cfg_attr(not(any(feature = "png-jpeg", feature = "more-formats")), allow(dead_code))]
 mod orient;
 #[cfg(feature = "png-jpeg")]
 mod png;
