@@ -7,7 +7,7 @@ source scripts/tools.sh
 
 # The wasm modules: the variants of the one that judges films, of which www/src/modules.ts downloads one; the same variants
 # with the bindings for training, downloaded where somebody trains; and the decoders that are added for films in rarer
-# formats, small rather than fast. For each: name, which is its folder under www/src/pkg; cargo features; then any rustc
+# formats, and for DICOM, small rather than fast. For each: name, which is its folder under www/src/pkg; cargo features; then any rustc
 # flags on top of those in .cargo/config.toml (simd128). With a `+atomics` among them the standard library is built here
 # too: the one that Rust ships has no atomics.
 #
@@ -29,6 +29,7 @@ WASM_VARIANTS=(
   "training-relaxed-simd training $RELAXED"
   "training-threads training,threads $THREADS"
   "decoders decoders -Copt-level=s"
+  "dicom dicom-decoder -Copt-level=s"
 )
 
 usage() {
@@ -165,7 +166,7 @@ run_lane() {
   shift
   for variant in "${WASM_VARIANTS[@]}"; do
     case ${variant%% *} in
-      *threads | decoders) of=other ;;
+      *threads | decoders | dicom) of=other ;;
       *) of=one ;;
     esac
     if [ "$of" = "$lane" ]; then "$@" "$variant"; fi
@@ -214,8 +215,8 @@ test_variant() {
   local variant=$1 tests=(--test wasm)
   case ${variant%% *} in
     training-*) tests+=(--lib) ;;
-    # It has none of what the library's marked tests are about.
-    decoders) ;;
+    # They have none of what the library's marked tests are about.
+    decoders | dicom) ;;
     *) return 0 ;;
   esac
   say "variant: ${variant%% *}"

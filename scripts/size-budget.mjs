@@ -1,7 +1,8 @@
 // Lists what the page of the built site downloads (every .html, .css, .js and .wasm), raw and as a web server with Brotli
 // would send it, and fails when what one visitor needs for a prediction is over the budget in www/size-budget.json. Of a
 // module's variants that is one: the largest counts. What is downloaded only when something first asks for it is summed
-// apart. Models are left out: they are downloaded by choice, and each card states its own size.
+// apart, and held to a budget of its own where it has one. Models are left out: they are downloaded by choice, and each
+// card states its own size.
 //
 //   node scripts/size-budget.mjs dist
 
@@ -12,11 +13,12 @@ import { brotliCompressSync } from 'node:zlib';
 /** What few visits need, scripts and modules, with what asks for it. */
 const LATER = [
   { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG' },
+  { name: 'dicom', files: /^assets.roentgen-dicom/, when: 'when a DICOM file comes' },
   { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the tab that trains or the section that adapts is opened' },
 ];
 
 const root = process.argv[2];
-const budget = JSON.parse(readFileSync(new URL('../www/size-budget.json', import.meta.url), 'utf8')).brotli_bytes;
+const { brotli_bytes: budget, later: budgets } = JSON.parse(readFileSync(new URL('../www/size-budget.json', import.meta.url), 'utf8'));
 const files = readdirSync(root, { recursive: true })
   .filter((name) => /\.(html|css|wasm|m?js)$/.test(name) && !name.startsWith(`models${sep}`))
   // The example is a page of somebody else's.
@@ -61,7 +63,12 @@ let rest = files;
 for (const { name, files: pattern, when } of LATER) {
   const later = rest.filter((name) => pattern.test(name));
   if (!later.some(isVariant)) throw new Error(`there is no module for ${name}: take it out of this list`);
-  row('', sum(later).bytes, `${name}, ${when}`);
+  const { bytes } = sum(later);
+  row('', bytes, `${name}, ${when}`);
+  if (bytes > (budgets[name] ?? Infinity)) {
+    console.error(`error: ${name} is ${bytes - budgets[name]} bytes over its budget in www/size-budget.json`);
+    process.exitCode = 1;
+  }
   rest = rest.filter((name) => !later.includes(name));
 }
 const { bytes: total, largest } = sum(rest);

@@ -274,9 +274,17 @@ impl Classifier {
             called,
             scores: by_class,
             refused,
-            notes: values.and_then(|values| values.note(self.card.preprocess.value_range)).into_iter().collect(),
+            notes: self.notes(film),
             suggested_range: values.and_then(Values::suggested),
         })
+    }
+
+    /// What a person should know of how `film` was read: sentences.
+    fn notes(&self, film: &Radiograph) -> Vec<String> {
+        let of_values = film.values().and_then(|values| values.note(self.card.preprocess.value_range));
+        let frames = film.frames();
+        let of_frames = (frames > 1).then(|| format!("Its file holds {frames} images, of which this is the first."));
+        of_values.into_iter().chain(of_frames).collect()
     }
 
     /// Where the network found what speaks for `class`, see [`grad_cam`].

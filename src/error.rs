@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not an image, or are in a format that nobody here knows.
-    #[error("not a readable image: {reason}; PNG, JPEG, WebP, BMP, TIFF, PGM and GIF are read")]
+    #[error("not a readable image: {reason}; DICOM, PNG, JPEG, WebP, BMP, TIFF, PGM and GIF are read")]
     UnknownFormat { reason: String },
     /// The bytes are well known, and not read here.
     #[error("{what} is not supported: {advice}")]
@@ -23,6 +23,11 @@ pub enum Error {
          range, such as {low}..{high}, or save it as PNG of 8 or 16 bits"
     )]
     ValueRange { smallest: f32, largest: f32, low: f32, high: f32 },
+    /// The file's header says that it shows something else, so no pixel is read.
+    #[error(
+        "its header says {what}, which is no chest radiograph; where the header is wrong, export the image as PNG and take that"
+    )]
+    NotChest { what: String },
     /// The bytes claim a known format but break its rules or end too early.
     #[error("damaged {format} image: {reason}")]
     Damaged { format: &'static str, reason: String },
@@ -89,6 +94,7 @@ impl Error {
             Self::UnknownFormat { .. } => "unknown-format",
             Self::Unsupported { .. } => "unsupported-format",
             Self::ValueRange { .. } => "value-range",
+            Self::NotChest { .. } => "not-chest",
             Self::Damaged { .. } => "damaged",
             Self::TooLarge { .. } | Self::TooManyPixels { .. } => "too-large",
             Self::TooManyBytes { .. } => "too-many-bytes",

@@ -110,6 +110,8 @@ pub(super) fn is_system(name: &str) -> bool {
         "system volume information",
         "icon\r",
         "__pycache__",
+        // The index of a DICOM medium, in the clothes of a DICOM file.
+        "dicomdir",
     ];
     name.starts_with('.')
         || known.contains(&lower.as_str())

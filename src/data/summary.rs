@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Unused;
-use crate::image::Radiograph;
+use crate::image::{Radiograph, is_dicom};
 
 /// What an image is like as a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Facts {
             [b'G', b'I', b'F', ..] => ("GIF", 8),
             [b'B', b'M', ..] => ("BMP", 8),
             [b'R', b'I', b'F', b'F', ..] => ("WebP", 8),
-            _ if file.get(128..132) == Some(b"DICM") => ("DICOM", 16),
+            _ if is_dicom(file) => ("DICOM", 16),
             _ => ("other", 8),
         };
         let values = image.luma().iter().fold([1.0_f32, 0.0_f32], |[low, high], &v| [low.min(v), high.max(v)]);

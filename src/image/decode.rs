@@ -1,6 +1,8 @@
 //! Image files as films: bytes from anywhere, under limits that are checked before anything is allocated.
 
 use super::Radiograph;
+use super::dicom;
+use super::orient::Stored;
 use super::rgba::{coloured, luminance, over_black};
 #[cfg(feature = "png-jpeg")]
 use super::{jpeg, png};
@@ -27,7 +29,7 @@ impl Default for Limits {
     }
 }
 
-/// The film in an image file: PNG, JPEG, WebP, BMP, TIFF, PGM or the first frame of a GIF, told apart by their bytes.
+/// The film in an image file: DICOM, PNG, JPEG, WebP, BMP, TIFF, PGM or the first frame of a GIF, told apart by their bytes.
 ///
 /// Colours become luminance as [`super::from_rgba`] has it, transparency lies on black, the orientation in the file's
 /// metadata is applied, 16-bit and float values keep their precision. What black and white are, the file says, or the type of
@@ -35,12 +37,12 @@ impl Default for Limits {
 ///
 /// # Errors
 /// [`Error::TooManyBytes`] and [`Error::TooLarge`] before decoding, [`Error::UnknownFormat`], [`Error::Unsupported`],
-/// [`Error::Damaged`].
+/// [`Error::Damaged`]; [`Error::NotChest`] where a DICOM header says so.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
     if bytes.len() as u64 > limits.max_bytes {
         return Err(Error::TooManyBytes { bytes: bytes.len() as u64, limit: limits.max_bytes });
     }
-    let stored = match recognise(bytes) {
+    let stored: Result<Stored> = match recognise(bytes) {
         #[cfg(feature = "png-jpeg")]
         Some(Format::Png) => png::decode(bytes, limits),
         #[cfg(feature = "png-jpeg")]
@@ -55,6 +57,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
         Some(Format::Tiff) => tiff::decode(bytes, limits),
         #[cfg(feature = "more-formats")]
         Some(Format::Pnm) => pnm::decode(bytes, limits),
+        #[cfg(feature = "dicom")]
+        Some(Format::Dicom) => return dicom::decode(bytes, limits),
         #[cfg(feature = "more-formats")]
         _ => Err(unsupported::named(bytes)),
         #[cfg(not(feature = "more-formats"))]
@@ -65,8 +69,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Radiograph> {
 
 /// Whether this build has the decoder of a file. Of one that is read nowhere too, if it is the build that can say what it is.
 pub fn decodes(bytes: &[u8]) -> bool {
-    let rarer = !matches!(recognise(bytes), Some(Format::Png | Format::Jpeg));
-    [cfg!(feature = "png-jpeg"), cfg!(feature = "more-formats")][usize::from(rarer)]
+    match recognise(bytes) {
+        Some(Format::Png | Format::Jpeg) => cfg!(feature = "png-jpeg"),
+        Some(Format::Dicom) => cfg!(feature = "dicom"),
+        _ => cfg!(feature = "more-formats"),
+    }
 }
 
 /// The formats that are read, each by one of the modules beside this one.
@@ -74,6 +81,7 @@ pub fn decodes(bytes: &[u8]) -> bool {
 enum Format {
     Png,
     Jpeg,
+    Dicom,
     #[cfg(feature = "more-formats")]
     WebP,
     #[cfg(feature = "more-formats")]
@@ -92,6 +100,7 @@ fn recognise(bytes: &[u8]) -> Option<Format> {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Format::Png),
         // Of some kinds of JPEG no more is read than which it is.
         [0xff, 0xd8, 0xff, ..] if is_read(bytes) => Some(Format::Jpeg),
+        _ if dicom::recognise(bytes) => Some(Format::Dicom),
         #[cfg(feature = "more-formats")]
         _ => rarer_format(bytes),
         #[cfg(not(feature = "more-formats"))]
@@ -99,12 +108,12 @@ fn recognise(bytes: &[u8]) -> Option<Format> {
     }
 }
 
-#[cfg(any(feature = "png-jpeg", feature = "more-formats"))]
+#[cfg(any(feature = "png-jpeg", feature = "more-formats", feature = "dicom"))]
 fn is_read(jpeg: &[u8]) -> bool {
     super::markers::frame(jpeg).is_none_or(super::markers::Frame::is_read)
 }
 
-#[cfg(not(any(feature = "png-jpeg", feature = "more-formats")))]
+#[cfg(not(any(feature = "png-jpeg", feature = "more-formats", feature = "dicom")))]
 fn is_read(_: &[u8]) -> bool {
     true
 }

@@ -48,6 +48,24 @@ pub fn end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// What is odd in a lossless JPEG; jpeg-decoder 0.3.2 gets both wrong: it forgets to start anew after a restart marker, and
+/// shifts numbers before it predicts from them.
+#[cfg(feature = "dicom")]
+pub fn odd_lossless(bytes: &[u8]) -> Option<&'static str> {
+    const LOSSLESS: u8 = 0xc3;
+    const RESTART_INTERVAL: u8 = 0xdd;
+    frame(bytes).filter(|frame| frame.marker == LOSSLESS)?;
+    segments(bytes, 2).find_map(|(marker, at)| match marker {
+        RESTART_INTERVAL if bytes.get(at + 4..at + 6)? != [0, 0] => Some("that starts anew in between"),
+        START_OF_SCAN => {
+            // After the number of channels and two bytes for each: the predictor, a zero, and by how much it was shifted.
+            let shift = bytes.get(at + 7 + 2 * usize::from(*bytes.get(at + 4)?))?;
+            (shift & 15 > 0).then_some("that leaves low bits out")
+        }
+        _ => None,
+    })
+}
+
 /// Markers and places of the segments from `at` up to the first scan, by their lengths.
 fn segments(bytes: &[u8], mut at: usize) -> impl Iterator<Item = (u8, usize)> {
     std::iter::from_fn(move || {

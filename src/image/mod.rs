@@ -1,10 +1,13 @@
 //! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
 
 mod decode;
+mod dicom;
 #[cfg(feature = "png-jpeg")]
 mod jpeg;
-#[cfg(any(feature = "png-jpeg", feature = "more-formats"))]
+#[cfg(any(feature = "png-jpeg", feature = "more-formats", feature = "dicom"))]
 mod markers;
+// DICOM is upright.
+#[cfg_attr(not(any(feature = "png-jpeg", feature = "more-formats")), allow(dead_code))]
 mod orient;
 #[cfg(feature = "png-jpeg")]
 mod png;
@@ -22,6 +25,7 @@ mod values;
 use std::fmt;
 
 pub use decode::{Limits, decode, decodes};
+pub use dicom::recognise as is_dicom;
 pub use rgba::from_rgba;
 pub use values::{Known, Values};
 
@@ -38,6 +42,7 @@ pub struct Radiograph {
     luma: Vec<f32>,
     coloured: f32,
     values: Option<Values>,
+    frames: u32,
 }
 
 impl Radiograph {
@@ -54,7 +59,7 @@ impl Radiograph {
         if luma.len() != expected {
             return Err(Error::BufferLength { expected, found: luma.len() });
         }
-        Ok(Self { height, width, luma, coloured: 0.0, values: None })
+        Ok(Self { height, width, luma, coloured: 0.0, values: None, frames: 1 })
     }
 
     /// The same film, `share` of whose pixels had a colour when they were read; see [`Self::coloured`].
@@ -65,6 +70,11 @@ impl Radiograph {
     /// The same film, whose luminance was made of `values`; see [`Self::values`].
     pub fn with_values(self, values: Option<Values>) -> Self {
         Self { values, ..self }
+    }
+
+    /// The same film, the first of so many in its file; see [`Self::frames`].
+    pub fn with_frames(self, frames: u32) -> Self {
+        Self { frames, ..self }
     }
 
     /// The same film read by a value `range`, black and white, where its own values leave open what they are and are within
@@ -94,6 +104,11 @@ impl Radiograph {
     /// What the numbers of its file were; `None` where their type settles that, as eight bits do.
     pub fn values(&self) -> Option<&Values> {
         self.values.as_ref()
+    }
+
+    /// How many images its file holds, of which this is the first: 1 but for DICOM, of other formats no more is read.
+    pub fn frames(&self) -> u32 {
+        self.frames
     }
 
     /// Share of the pixels that had a colour, in `[0, 1]`: 0 for grey ones, whatever they were stored as, and for the tint

@@ -4,13 +4,12 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::markers;
+use super::{dicom, markers};
 use crate::error::Error;
 
 /// What to do with an image that its own program can open.
 pub const SAVE_AGAIN: &str = "save it as PNG, as TIFF or as plain JPEG";
 
-const EXPORT: &str = "export it from its viewer as PNG or TIFF";
 const CONVERT: &str = "convert it to PNG or TIFF, with 8 or 16 bits";
 const UNPACK: &str = "unpack it and take the images inside";
 const NO_IMAGE: &str = "take the image itself, as PNG, JPEG or TIFF";
@@ -63,8 +62,8 @@ fn name(bytes: &[u8]) -> Option<(String, &'static str)> {
         }
         _ => {}
     }
-    if is_dicom(bytes) {
-        return of("DICOM", EXPORT);
+    if dicom::recognise(bytes) {
+        return of("DICOM", UNPACK);
     }
     // The header's length, 348 or 540, in either byte order (nifti1.h and nifti2.h).
     if let [0x5c, 1, 0, 0, ..] | [0, 0, 1, 0x5c, ..] | [0x1c, 2, 0, 0, ..] | [0, 0, 2, 0x1c, ..] = bytes {
@@ -92,24 +91,6 @@ fn jpeg(frame: markers::Frame) -> String {
         (0xc5 | 0xc6, _) => "hierarchical JPEG".into(),
         _ => "JPEG with arithmetic codes".into(),
     }
-}
-
-/// DICOM with its preamble of 128 bytes, or, as old writers have it, at once with an element of the groups 2 or 8 (DICOM
-/// PS3.5, 7.1, and PS3.10, 7.1).
-fn is_dicom(bytes: &[u8]) -> bool {
-    if bytes.get(128..132) == Some(b"DICM") {
-        return true;
-    }
-    let &[a, b, c, d, e, f, g, h, ..] = bytes else { return false };
-    let group_and_element = match [a, b] {
-        [2 | 8, 0] => u16::from_le_bytes([c, d]),
-        [0, 8] => u16::from_be_bytes([c, d]),
-        _ => return false,
-    };
-    let explicit = e.is_ascii_uppercase() && f.is_ascii_uppercase();
-    // A length that such an element can have; all are even.
-    let implicit = a != 0 && f == 0 && [g, h] == [0, 0] && e % 2 == 0;
-    group_and_element < 0x100 && (explicit || implicit)
 }
 
 /// What is in a file that is compressed as a whole.

@@ -34,7 +34,7 @@ const UNUSED: f32 = 0.25;
 
 impl Values {
     /// Those of whole numbers of 16 bits or more that became `luma` by the range of their type.
-    #[cfg(any(feature = "png-jpeg", feature = "more-formats"))]
+    #[cfg(any(feature = "png-jpeg", feature = "more-formats", feature = "dicom"))]
     pub(super) fn of_type(range: [f32; 2], luma: &[f32]) -> Self {
         let [black, white] = range;
         let largest = if black > white { f32::min } else { f32::max };

@@ -6,7 +6,7 @@ use super::thrown;
 use crate::error::Result;
 use crate::explain::colours;
 use crate::formats::ModelCard;
-use crate::image::{Limits, Radiograph, Values, decode, decodes, from_rgba};
+use crate::image::{Limits, Radiograph, Values, decode, decodes, from_rgba, is_dicom};
 use crate::models::Architecture;
 use crate::nn::{ParameterSpec, Precision};
 use crate::preprocess::Preprocess;
@@ -17,9 +17,15 @@ pub struct Film(pub(super) Radiograph);
 
 #[wasm_bindgen]
 impl Film {
-    /// Whether a file is for [`Self::decode`]: false for one whose decoder is in the other module.
+    /// Whether a file is for [`Self::decode`]: false for one whose decoder is in another module.
     pub fn decodes(bytes: &[u8]) -> bool {
         decodes(bytes)
+    }
+
+    /// Whether that other module is the one of DICOM.
+    #[wasm_bindgen(js_name = isDicom)]
+    pub fn is_dicom(bytes: &[u8]) -> bool {
+        is_dicom(bytes)
     }
 
     /// Decodes an image file under the default [`Limits`].
@@ -33,8 +39,8 @@ impl Film {
         from_rgba(width, height, rgba).map(Film).map_err(thrown)
     }
 
-    /// Takes what the other module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, the share of pixels that
-    /// had a colour, and what its numbers were.
+    /// Takes what another module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, the share of pixels that had a
+    /// colour, what its numbers were, and how many images its file holds.
     #[wasm_bindgen(js_name = fromLuma)]
     pub fn from_luma(
         width: u32,
@@ -42,9 +48,12 @@ impl Film {
         luma: Vec<f32>,
         coloured: f32,
         values: Vec<f32>,
+        frames: u32,
     ) -> Result<Film, JsValue> {
         let film = Radiograph::new(height as usize, width as usize, luma);
-        film.map(|film| Film(film.with_coloured(coloured).with_values(Values::unpacked(&values)))).map_err(thrown)
+        film.map(|film| film.with_coloured(coloured).with_values(Values::unpacked(&values)).with_frames(frames))
+            .map(Film)
+            .map_err(thrown)
     }
 
     /// Reads the film by a value range, black and white, where its own numbers leave that open.

@@ -1,4 +1,4 @@
-//! The second module: decoders of the formats that few films come in, and nothing else.
+//! The modules with decoders of the formats that few films come in, or of DICOM, and nothing else.
 
 use wasm_bindgen::prelude::*;
 
@@ -45,5 +45,11 @@ impl Decoded {
     #[wasm_bindgen(getter)]
     pub fn coloured(&self) -> f32 {
         self.0.coloured()
+    }
+
+    /// How many images the file holds, of which this is the first, for `Film.fromLuma` too.
+    #[wasm_bindgen(getter)]
+    pub fn frames(&self) -> u32 {
+        self.0.frames()
     }
 }

@@ -5,12 +5,12 @@
 //! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
 //!
 //! What is compiled depends on the module: [`classifier`] is in each variant of the one that every visitor downloads,
-//! [`training`] in those of the one that takes its place in the worker that trains, [`decoders`] is the one that comes
-//! with the first film in another format than PNG or JPEG.
+//! [`training`] in those of the one that takes its place in the worker that trains, [`decoders`] is in the one that
+//! comes with the first film in another format than PNG or JPEG, and in the one that comes with the first DICOM file.
 
 #[cfg(feature = "web")]
 pub mod classifier;
-#[cfg(feature = "decoders")]
+#[cfg(any(feature = "decoders", feature = "dicom-decoder"))]
 pub mod decoders;
 #[cfg(feature = "threads")]
 pub mod threads;

@@ -38,8 +38,18 @@ fn a_module_decodes_what_it_says_it_does() {
         include_bytes!("../fixtures/images/grey8.tif"),
         include_bytes!("../fixtures/images/lossless.webp"),
     ];
-    let both = [(cfg!(feature = "png-jpeg"), vec![png, jpeg]), (cfg!(feature = "more-formats"), others.to_vec())];
-    for (i, (here, files)) in both.into_iter().enumerate() {
+    let dicom = [
+        include_bytes!("../fixtures/dicom/explicit.dcm").as_slice(),
+        include_bytes!("../fixtures/dicom/bare-implicit.dcm"),
+        include_bytes!("../fixtures/dicom/jpeg-lossless.dcm"),
+        include_bytes!("../fixtures/dicom/jpeg-2000.dcm"),
+    ];
+    let groups = [
+        (cfg!(feature = "png-jpeg"), vec![png, jpeg]),
+        (cfg!(feature = "more-formats"), others.to_vec()),
+        (cfg!(feature = "dicom"), dicom.to_vec()),
+    ];
+    for (i, (here, files)) in groups.into_iter().enumerate() {
         for (j, file) in files.into_iter().enumerate() {
             assert_eq!(decodes(file), here, "file {j} of group {i}");
             assert_eq!(decode(file, &Limits::default()).is_ok(), here, "file {j} of group {i}");

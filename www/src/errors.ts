@@ -30,7 +30,7 @@ export class UnknownFormatError extends RoentgenError {
   constructor(detail = '') {
     super(
       'unknown-format',
-      'This file is not a picture that can be read here. Export the film as PNG, JPEG, TIFF, WebP, BMP or GIF and try that file.',
+      'This file is not a picture that can be read here. Export the film as DICOM, PNG, JPEG, TIFF, WebP, BMP or GIF and try that file.',
       detail,
     );
   }
@@ -47,6 +47,13 @@ export class UnsupportedFormatError extends RoentgenError {
 export class ValueRangeError extends RoentgenError {
   constructor(detail = '') {
     super('value-range', sentence(detail));
+  }
+}
+
+/** The file's header says that it shows something else than a chest. */
+export class NotChestError extends RoentgenError {
+  constructor(detail = '') {
+    super('not-chest', sentence(detail));
   }
 }
 
@@ -291,6 +298,8 @@ export function errorOf({ kind, detail, url, status, unreadable }: Failure): Roe
       return new UnsupportedFormatError(detail);
     case 'value-range':
       return new ValueRangeError(detail);
+    case 'not-chest':
+      return new NotChestError(detail);
     case 'damaged':
       return new DamagedError(detail);
     case 'too-large':

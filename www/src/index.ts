@@ -34,7 +34,7 @@ export interface RoentgenClassifier {
   /** Which build of the core runs, and on how many threads. */
   readonly runtime: Runtime;
   /**
-   * Judges one film: a PNG, JPEG, TIFF, WebP, BMP, PGM or GIF file, or the pixels of a canvas. Calls run one after the other.
+   * Judges one film: a DICOM, PNG, JPEG, TIFF, WebP, BMP, PGM or GIF file, or the pixels of a canvas. Calls run one after the other.
    *
    * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
    */

@@ -8,6 +8,7 @@ import type * as Judging from './pkg/simd128/roentgen-simd128.js';
 import type * as Pooled from './pkg/threads/roentgen-threads.js';
 import type * as Training from './pkg/training-simd128/roentgen-training-simd128.js';
 import decodersUrl from './pkg/decoders/roentgen-decoders_bg.wasm?url';
+import dicomUrl from './pkg/dicom/roentgen-dicom_bg.wasm?url';
 import relaxedSimdUrl from './pkg/relaxed-simd/roentgen-relaxed-simd_bg.wasm?url';
 import simd128Url from './pkg/simd128/roentgen-simd128_bg.wasm?url';
 import threadsUrl from './pkg/threads/roentgen-threads_bg.wasm?url';
@@ -19,7 +20,7 @@ import trainingThreadsUrl from './pkg/training-threads/roentgen-training-threads
 export type Core = typeof Judging;
 /** What trains; it has all that judges films as well. */
 export type TrainingCore = typeof Training;
-/** What decodes the formats that the others do not know. */
+/** What decodes formats that the others do not know, one module of them. */
 export type Decoders = typeof Decoding;
 export type { Classifier, Film, Preview } from './pkg/simd128/roentgen-simd128.js';
 export type { Adaptation, Blocks, Pieces, TrainingRun, TrainingSet } from './pkg/training-simd128/roentgen-training-simd128.js';
@@ -63,7 +64,11 @@ export const TRAINING: Builds<TrainingCore> = {
   },
 };
 
+/** Decoders of the formats that few images come in. */
 export const DECODERS: Build<Decoders> = { url: decodersUrl, bindings: () => import('./pkg/decoders/roentgen-decoders.js') };
+
+/** That of DICOM, with all that it needs of JPEG and JPEG 2000. */
+export const DICOM: Build<Decoders> = { url: dicomUrl, bindings: () => same(import('./pkg/dicom/roentgen-dicom.js')) };
 
 /** TypeScript tells classes with private constructors apart by where they are declared. */
 function same<C>(imported: Promise<unknown>): Promise<C> {

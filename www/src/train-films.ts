@@ -5,7 +5,7 @@ import type { Project, Store } from './train-store';
 import type { Failure } from './errors';
 import type { Unpacked } from './train-archive';
 import type { LabelColumns, Settings, Unreadable } from './train-types';
-import { decodedFilm, openDecoders } from './wasm';
+import { decodedFilm, decodersFor } from './wasm';
 
 /** A file with its path below what was dropped. */
 export interface PathFile {
@@ -152,7 +152,7 @@ export async function throughDecoders(
   bytes: Uint8Array,
   take: (film: Film) => string,
 ): Promise<Unreadable[]> {
-  const decoders = await openDecoders();
+  const decoders = await decodersFor(bytes, core.Film);
   try {
     const film = decodedFilm(bytes, core.Film, decoders);
     try {

@@ -127,7 +127,7 @@ function byHand({ photographing }: TrainState, actions: TrainActions, busy: bool
       <label class="button"
         >Its films…<input
           type="file"
-          accept="image/*,.tif,.tiff"
+          accept="image/*,.tif,.tiff,.dcm,.dicom,application/dicom"
           multiple
           ?disabled=${busy}
           @change=${(event: Event) => {

@@ -32,7 +32,7 @@ export function view(state: State, actions: Actions): TemplateResult {
       <input
         type="file"
         hidden
-        accept="image/*,.tif,.tiff,.pgm"
+        accept="image/*,.tif,.tiff,.pgm,.dcm,.dicom,application/dicom"
         @change=${(event: Event) => actions.picked(event)}
       />
     </div>

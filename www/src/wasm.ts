@@ -6,7 +6,7 @@
 import { relaxedSimd, simd, threads as sharedMemory } from 'wasm-feature-detect';
 import type { Failure } from './errors';
 import { get, isFailure } from './fetch';
-import { DECODERS, type Bindings, type Build, type Builds, type Decoders } from './modules';
+import { DECODERS, DICOM, type Bindings, type Build, type Builds, type Decoders } from './modules';
 import { Pool } from './pool';
 import type { RunOptions, Runtime, ValueRange, Variant } from './types';
 
@@ -105,19 +105,22 @@ async function openThreads<C extends Bindings>(
   }
 }
 
-let decoders: Promise<Decoders> | undefined;
+const decoders = new Map<Build<Decoders>, Promise<Decoders>>();
 
 /**
- * The decoders that no variant of the core has, downloaded on the first call.
+ * The decoders for a file, downloaded with the first file that needs them; undefined for one that the core decodes.
  *
  * @throws {@link Failure} of kind `network`, whereupon the next call tries again
  */
-export function openDecoders(): Promise<Decoders> {
-  decoders ??= loadDecoders().catch((cause: unknown) => {
-    decoders = undefined;
+export async function decodersFor(bytes: Uint8Array, Film: Pick<Films<unknown>, 'decodes' | 'isDicom'>): Promise<Decoders | undefined> {
+  if (Film.decodes(bytes)) return undefined;
+  const build = Film.isDicom(bytes) ? DICOM : DECODERS;
+  const opening = decoders.get(build) ?? loadDecoders(build);
+  decoders.set(build, opening);
+  return opening.catch((cause: unknown) => {
+    decoders.delete(build);
     throw cause;
   });
-  return decoders;
 }
 
 /** Ends the threads of this worker's core, which may do nothing any more; resolves when the worker itself may be ended. */
@@ -129,8 +132,10 @@ let end = (): Promise<void> => Promise.resolve();
 
 /** How a core makes films. */
 interface Films<F> {
+  decodes(bytes: Uint8Array): boolean;
+  isDicom(bytes: Uint8Array): boolean;
   decode(bytes: Uint8Array): F;
-  fromLuma(width: number, height: number, luma: Float32Array, coloured: number, values: Float32Array): F;
+  fromLuma(width: number, height: number, luma: Float32Array, coloured: number, values: Float32Array, frames: number): F;
 }
 
 /** @throws {@link Failure} of kind `settings` for a value range that makes no sense */
@@ -139,22 +144,22 @@ export function checkRange(range: ValueRange | undefined): void {
   throw { kind: 'settings', detail: 'of a value range, [black, white], white must be above black' } satisfies Failure;
 }
 
-/** The film in a file's bytes; `decoders` are for one that the core has no decoder for, see `Film.decodes`. */
+/** The film in a file's bytes, by the {@link decodersFor} it. */
 export function decodedFilm<F>(bytes: Uint8Array, Film: Films<F>, decoders: Decoders | undefined): F {
   if (decoders === undefined) return Film.decode(bytes);
   const decoded = new decoders.Decoded(bytes);
   try {
-    return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured, decoded.values);
+    return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured, decoded.values, decoded.frames);
   } finally {
     decoded.free();
   }
 }
 
-async function loadDecoders(): Promise<Decoders> {
+async function loadDecoders(build: Build<Decoders>): Promise<Decoders> {
   // Several films may wait for it: none of them can abort it.
-  const module = await compiled(DECODERS, new AbortController().signal);
+  const module = await compiled(build, new AbortController().signal);
   // Not at the same time: an import that failed once fails for good in some browsers, so the connection is tried first.
-  const decoders = await bindings(DECODERS);
+  const decoders = await bindings(build);
   await decoders.default({ module_or_path: module });
   return decoders;
 }

@@ -12,7 +12,7 @@ import type { Outcome } from './link';
 import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
 import { isThread, serve } from './pool';
 import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions, ValueRange } from './types';
-import { checkRange, decodedFilm, endThreads, openCore, openDecoders } from './wasm';
+import { checkRange, decodedFilm, decodersFor, endThreads, openCore } from './wasm';
 
 /** Longest side of the film sent back for showing: more than the stage has on a laptop. */
 const SHOWN_SIDE = 1400;
@@ -110,8 +110,7 @@ async function decode(
   checkRange(range);
   const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
   const { Film } = await whenOpen(core, signal);
-  const own = image instanceof ImageData || Film.decodes(bytes);
-  const decoders = own ? undefined : await whenOpen(openDecoders(), signal);
+  const decoders = image instanceof ImageData ? undefined : await whenOpen(decodersFor(bytes, Film), signal);
   const started = performance.now();
   const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
   if (range !== undefined) film.within(...range);

@@ -30,7 +30,7 @@ pub struct Args {
     /// Model folder: model.json and its weights
     #[arg(long, value_name = "MODEL_DIR")]
     model: PathBuf,
-    /// Image files (PNG, JPEG, WebP, BMP, TIFF, PGM, GIF)
+    /// Image files (DICOM, PNG, JPEG, WebP, BMP, TIFF, PGM, GIF)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print one JSON object a line: {file, answer {classes, set, text}, label, score, scores, uncertain, called,
