@@ -191,7 +191,7 @@ clippy_wasm() { in_lanes lint_variant; }
 
 lint_variant() {
   case ${1%% *} in
-    simd128 | training-threads | decoders)
+    simd128 | training-threads | decoders | dicom)
       wasm_cargo "$1" clippy --profile wasm --lib --test wasm -- -D warnings
       ;;
   esac
