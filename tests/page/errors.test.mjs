@@ -76,8 +76,10 @@ test('a file beyond 64 MiB is refused before it is read', async () => {
   assert.match(await sentence(page), /too big.*JPEG or PNG/);
 });
 
-test('of several files the first is judged and the page says so', async () => {
+test('of several files the first is judged and the element says so, where the page around it does not take them', async () => {
   const { page } = opened;
+  await page.goto(`${server.url}embed-example.html`);
+  await ready(page);
   await drop(page, [picture('film.jpg'), picture('film.png'), picture('film.tif')]);
   assert.equal((await event(page, 'roentgen-result')).name, 'film.jpg');
   assert.match(await page.locator('.note').innerText(), /2 more files were left out/);
@@ -95,8 +97,10 @@ test('dropped text is called text', async () => {
   assert.match(await sentence(page), /text or a link.*drop the file/);
 });
 
-test('a dropped folder is called a folder', async () => {
+test('a dropped folder is called a folder there', async () => {
   const { page, context } = opened;
+  await page.goto(`${server.url}embed-example.html`);
+  await ready(page);
   const folder = mkdtempSync(join(tmpdir(), 'films-'));
   writeFileSync(join(folder, 'film.png'), picture('film.png').bytes);
   // Scripts cannot make a folder's DataTransfer; the browser's own drag can.

@@ -115,6 +115,13 @@ export class NoPictureError extends RoentgenError {
   }
 }
 
+/** Files were given of which none is an image. */
+export class NoImagesError extends RoentgenError {
+  constructor(detail = '') {
+    super('no-images', 'None of these files is an image. Give images, or a folder or a zip with images in it.', detail);
+  }
+}
+
 /** The element has no `model` attribute. */
 export class NoModelError extends RoentgenError {
   constructor() {

@@ -7,6 +7,7 @@ import { showMeaning } from './meaning';
 import { pickModels } from './picker';
 import { facts, gaps, samples, type Held } from './sections';
 import { tabs } from './tabs';
+import { filesOfDrop } from './train-files';
 import type { ModelFiles } from './types';
 import { nothing, render, type TemplateResult } from 'lit';
 
@@ -34,8 +35,24 @@ if (element !== null) {
   });
   const picker = section('picker');
   if (picker instanceof HTMLFormElement) pickModels(picker, element);
-  dropAnywhere(element);
-  const { show: open, shown } = tabs(['judge', 'train'], 'judge');
+  const { show: open, shown } = tabs(['judge', 'many', 'train'], 'judge');
+  // So is what classifies many images, by whoever goes there or drops them.
+  const many = once(async () => {
+    const { ManyPage } = await import('./page/many/many-page');
+    return new ManyPage(section('many'), section('walk'), element, (view) => open(view === 'many' ? view : 'judge'));
+  });
+  void shown('many').then(many);
+  const take = (transfer: DataTransfer): void => {
+    // Read now: it is empty later.
+    const files = filesOfDrop(transfer);
+    open('many');
+    void many().then((page) => page.take(files));
+  };
+  element.addEventListener('roentgen-several', (event) => {
+    event.preventDefault();
+    take(event.detail.transfer);
+  });
+  dropAnywhere(element, take);
   // Training is downloaded by whoever goes there.
   void shown('train').then(async () => {
     const { TrainPage } = await import('./train-page');
@@ -59,14 +76,20 @@ if (element !== null) {
   offerSamples(element).catch(() => {});
 }
 
-/** A film let go beside the stage is judged all the same; the browser would leave the page and open it. */
-function dropAnywhere(element: XrayClassifier): void {
+/** What `make` gives, made on the first call. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+/** What is let go beside the stage, or beside the table, is taken all the same; the browser would leave the page and open it. */
+function dropAnywhere(element: XrayClassifier, many: (transfer: DataTransfer) => void): void {
   window.addEventListener('dragover', (event) => event.preventDefault());
   window.addEventListener('drop', (event) => {
     if (event.defaultPrevented || event.dataTransfer === null) return;
     event.preventDefault();
-    if (element.closest('[hidden]') !== null) return;
-    element.accept(event.dataTransfer);
+    if (element.closest('[hidden]') === null) element.accept(event.dataTransfer);
+    else if (!section('many').hidden && event.dataTransfer.types.includes('Files')) many(event.dataTransfer);
   });
 }
 

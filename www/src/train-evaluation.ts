@@ -23,31 +23,43 @@ export function evaluation(state: TrainState, actions: TrainActions): TemplateRe
         </p>
         ${untested ? html`<p class="quiet">There are no test films: how good it is on films it has not seen is not known.</p>` : nothing}
         ${problem(state, 'evaluation', actions)}
-        ${measured === undefined
-          ? nothing
-          : [
-              accuracy(measured),
-              confusion(measured, state, actions),
-              rates(measured),
-              threshold(measured, state, actions),
-              curves(measured),
-              reliability(measured),
-            ]}
+        ${measured === undefined ? nothing : results(measured, 'test films', state, actions)}
       </div>
     </section>
   `;
 }
 
-function accuracy({ evaluation }: Measured): TemplateResult {
+/** What was measured on images that are called `what`. */
+export function results(
+  measured: Measured,
+  what: string,
+  state: Pick<TrainState, 'cell' | 'threshold'>,
+  actions: Pick<TrainActions, 'open' | 'threshold'>,
+): unknown[] {
+  return [
+    accuracy(measured, what),
+    confusion(measured, state, actions),
+    rates(measured),
+    threshold(measured, state, actions),
+    curves(measured),
+    reliability(measured),
+  ];
+}
+
+function accuracy({ evaluation }: Measured, what: string): TemplateResult {
   const { n, accuracy, accuracy_interval, accuracy_interval_by_group, loss } = evaluation;
   return html`<p id="accuracy">
-    <strong>${percent(accuracy)}</strong> of ${count(n)} test films are called rightly (95\u202f% interval
+    <strong>${percent(accuracy)}</strong> of ${count(n)} ${what} are called rightly (95\u202f% interval
     ${interval(accuracy_interval_by_group ?? accuracy_interval)}); loss ${loss.toFixed(4)}. On films of another hospital it may do
     worse.
   </p>`;
 }
 
-function confusion({ evaluation, films }: Measured, { cell }: TrainState, actions: TrainActions): TemplateResult {
+function confusion(
+  { evaluation, films }: Measured,
+  { cell }: Pick<TrainState, 'cell'>,
+  actions: Pick<TrainActions, 'open'>,
+): TemplateResult {
   const { confusion, classes } = evaluation;
   const isOpen = (truth: number, called: number) => cell?.[0] === truth && cell[1] === called;
   return html`
@@ -132,7 +144,11 @@ function rates({ evaluation, curves }: Measured): TemplateResult {
 }
 
 /** What becomes of sensitivity and specificity where a class is called from another probability on. */
-function threshold({ evaluation }: Measured, { threshold }: TrainState, actions: TrainActions): TemplateResult | typeof nothing {
+function threshold(
+  { evaluation }: Measured,
+  { threshold }: Pick<TrainState, 'threshold'>,
+  actions: Pick<TrainActions, 'threshold'>,
+): TemplateResult | typeof nothing {
   if (threshold === undefined) return nothing;
   const { label, value, rates } = threshold;
   const { classes } = evaluation;

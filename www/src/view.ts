@@ -206,19 +206,25 @@ function score(name: string, value: number, first: boolean): TemplateResult {
   `;
 }
 
+/** The answer in words: the classes that fit, or else the most probable one where it is sure enough. */
+export function said({ answer, label, uncertain }: Answer): string {
+  return answer?.text ?? (uncertain ? 'Uncertain' : label);
+}
+
 /** The answer, and in one sentence what it means. */
-function headline({ answer, label, score, uncertain }: Answer, card: ModelCard): TemplateResult {
+function headline(result: Answer, card: ModelCard): TemplateResult {
+  const { answer, label, score, uncertain } = result;
   if (answer !== null) {
-    const { classes, set, text } = answer;
+    const { classes, set } = answer;
     return html`
       <p class="eyebrow">${classes.length === 0 ? 'No answer' : 'Answer'}</p>
-      <p class="label" part="label">${text}</p>
+      <p class="label" part="label">${said(result)}</p>
       <p part="meaning">${classes.length === 1 ? alone(card) : `This image fits ${list(set)}; the model cannot tell which it is.`}</p>
     `;
   }
   return html`
     <p class="eyebrow">${uncertain ? 'No sure answer' : 'Most probable'}</p>
-    <p class="label" part="label">${uncertain ? 'Uncertain' : label}</p>
+    <p class="label" part="label">${said(result)}</p>
     ${uncertain && card.uncertain
       ? html`<p part="uncertain">
           Most probable is ${label}, but with ${probability(score)} only. Below
