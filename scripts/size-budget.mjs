@@ -12,8 +12,9 @@ import { brotliCompressSync } from 'node:zlib';
 /** What few visits need, scripts and, where there is a `module`, that in its variants, with what asks for it. */
 const LATER = [
   { name: 'many', files: /^assets.many-/, when: 'when many images are classified, beside training', module: false },
+  { name: 'about', files: /^assets.(about-page|model-page|site-models)-/, when: 'when the view of the model or the one about the page is opened', module: false },
   { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG', module: true },
-  { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the tab that trains or the section that adapts is opened', module: true },
+  { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the view that trains or the section that adapts is opened', module: true },
 ];
 
 const root = process.argv[2];

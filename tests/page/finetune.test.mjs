@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { launch, roentgen, root, site, watched } from './support.mjs';
+import { go, launch, roentgen, root, site, watched } from './support.mjs';
 import { emptyPage, films, pageWithFilms, writtenTo } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
@@ -153,7 +153,7 @@ test('on the page: 2 × 20 films, a last layer, its numbers, its model in use an
 
   await page.getByRole('button', { name: 'Use it to judge films' }).click();
   await page.locator('xray-classifier').filter({ hasText: 'tells apart bright and dark' }).waitFor();
-  await page.getByRole('tab', { name: 'Train' }).click();
+  await go(page, 'train');
 
   // What features cannot be kept for is said.
   await page.getByLabel('Augmentation, 0 to 3').fill('1');

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { greyPng, launch, roentgen, root, site, watched } from './support.mjs';
+import { go, greyPng, launch, roentgen, root, site, watched } from './support.mjs';
 import { emptyPage, film, films, pageWithFilms, writtenTo } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
@@ -459,7 +459,7 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
 
   await page.getByRole('button', { name: 'Use it to judge films' }).click();
   await page.locator('xray-classifier').filter({ hasText: 'tells apart bright and dark' }).waitFor();
-  await page.getByRole('tab', { name: 'Train' }).click();
+  await go(page, 'train');
   await page.reload();
   await page.locator('#epochs tbody tr').nth(2).waitFor({ timeout: 60_000 });
   assert.match(await page.getByRole('region', { name: 'Earlier run' }).innerText(), /ended after 3 epochs/);

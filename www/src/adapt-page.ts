@@ -76,7 +76,6 @@ export class AdaptPage {
   async #use({ model }: Adaptation): Promise<void> {
     this.#used = model;
     this.element.use(model);
-    this.element.scrollIntoView({ block: 'nearest' });
     const kept = await remember(model).then(() => true, () => false);
     this.#show({ notKept: !kept });
   }

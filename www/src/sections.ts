@@ -1,31 +1,8 @@
-/** The page's sections that are written from the model's card and its sample pictures. */
+/** The sections of the model's view that are written from its card. */
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, list, percent } from './format';
 import type { Evaluation, Interval, MetricsEntry, ModelCard, SourceAccuracy } from './types';
-
-/** A sample picture, fetched and decoded. */
-export interface Held {
-  /** Its name is the caption. */
-  file: File;
-  pixels: ImageBitmap;
-  /** The class whose films were averaged. */
-  name: string;
-  /** How many. */
-  n: number;
-}
-
-/** The sample pictures as buttons; their canvases are drawn by the caller. */
-export function samples(held: Held[], choose: (sample: Held) => void): TemplateResult[] {
-  return held.map(
-    (sample) => html`<li>
-      <button type="button" @click=${() => choose(sample)}>
-        <canvas width=${sample.pixels.width} height=${sample.pixels.height} aria-hidden="true"></canvas>
-        <span>${sample.name}<small>Average of ${count(sample.n)} films</small></span>
-      </button>
-    </li>`,
-  );
-}
 
 /** What the model tells apart and how well. */
 export function facts(card: ModelCard): TemplateResult {

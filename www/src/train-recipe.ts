@@ -3,7 +3,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { live } from 'lit/directives/live.js';
 import { count } from './format';
-import { FOLDER, siteModels, type NetworkChoice } from './train-network';
+import { SITE_MODELS } from './page/site-models';
+import { FOLDER, type NetworkChoice } from './train-network';
 import { problem, type TrainActions } from './train-parts';
 import type { Fields, TrainState } from './train-state';
 
@@ -95,7 +96,7 @@ function network(state: TrainState, actions: TrainActions, busy: boolean): Templ
       : html`<label
             >Model
             <select name="start" .value=${live(model)} ?disabled=${disabled} @change=${(event: Event) => actions.network({ model: chosen(event) })}>
-              ${[...siteModels(), [FOLDER, 'A folder of mine…']].map(([value, text]) => html`<option value=${value!} ?selected=${model === value}>${text}</option>`)}
+              ${[...SITE_MODELS, [FOLDER, 'A folder of mine…'] as const].map(([value, text]) => html`<option value=${value} ?selected=${model === value}>${text}</option>`)}
             </select></label
           >
           ${model === FOLDER
