@@ -12,7 +12,7 @@ export function evaluation(state: TrainState, actions: TrainActions): TemplateRe
   const untested = data === undefined || total(data.report.test) === 0;
   return html`
     <section class="step" aria-labelledby="evaluation-title">
-      <h2 id="evaluation-title">The trained model</h2>
+      <h2 id="evaluation-title" tabindex="-1">The trained model</h2>
       <div class="text">
         <p class="buttons">
           <button type="button" class="primary" ?disabled=${evaluating || untested} @click=${actions.evaluate}>

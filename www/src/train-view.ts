@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { count, list, percent } from './format';
 import type { DataReport, EpochRecord } from './train';
+import { SAMPLE_IMAGES, SAMPLE_MEGABYTES } from './page/train/samples';
 import { evaluation } from './train-evaluation';
 import { MOST_SHOWN, notRead, problem, total, type TrainActions } from './train-parts';
 import { recipe } from './train-recipe';
@@ -49,6 +50,7 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
     <section class="step" aria-labelledby="films-title">
       <h2 id="films-title">Films</h2>
       <div class="text">
+        ${data !== undefined || kept !== undefined || state.waiting !== undefined ? nothing : samples(state, actions)}
         <div
           class="take ${dragging ? 'dragging' : ''}"
           @dragover=${(event: DragEvent) => (event.preventDefault(), actions.dragged(true))}
@@ -94,6 +96,21 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
       </div>
     </section>
   `;
+}
+
+/** The way in for whoever has no images. */
+function samples({ opening, reading }: TrainState, actions: TrainActions): TemplateResult {
+  return html`<div class="try">
+    <button type="button" class="primary" ?disabled=${opening || reading !== undefined} @click=${actions.trySamples}>
+      Try it: train on ${SAMPLE_IMAGES} sample images
+    </button>
+    <p class="quiet">
+      It takes about half a minute, and nothing else needs to be decided. Half of the images are normal, half show bacterial pneumonia:
+      children’s chest X-rays of <a href="https://doi.org/10.17632/rscbjbr9sj.2">Kermany et al. (2018)</a>,
+      <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, made grey and reduced to 128 × 128 pixels
+      (${SAMPLE_MEGABYTES} MB).
+    </p>
+  </div>`;
 }
 
 /** Asks once what films mean whose values leave most of their type unused; the warnings say of which that is so. */
@@ -311,7 +328,7 @@ function training(state: TrainState, actions: TrainActions, busy: boolean): Temp
   const steps = settings === undefined ? 0 : settings.epochs * settings.steps_per_epoch;
   return html`
     <section class="step" aria-labelledby="run-title">
-      <h2 id="run-title">Training</h2>
+      <h2 id="run-title" tabindex="-1">Training</h2>
       <div class="text">
         <p class="buttons">
           ${busy

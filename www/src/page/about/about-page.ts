@@ -45,6 +45,13 @@ function about(): TemplateResult {
         <ul>
           <li>The weights of each model have a licence of their own, which its card says under <a href="#/model">Model</a>.</li>
           <li>
+            The sample images to train on are chest X-rays of children from Guangzhou, of Kermany, Zhang and Goldbaum,
+            <a href="https://doi.org/10.17632/rscbjbr9sj.2">Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for
+            Classification</a> (Mendeley Data, V2, 2018), under
+            <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>. They were chosen by chance, made grey and reduced to 128 ×
+            128 pixels.
+          </li>
+          <li>
             The libraries in this page and their licences:
             <a href="./third-party-licences.txt">third-party-licences.txt</a>.
           </li>
