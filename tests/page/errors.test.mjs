@@ -24,7 +24,7 @@ const sentence = (page) => page.locator('[part=error] .sentence').innerText();
 test('each broken file gets its sentence and the kind the command line gives, and the next good film is judged', async () => {
   const { page, complaints } = opened;
   const sentences = {
-    'broken/text.png': /Export the film as PNG/,
+    'broken/text.png': /Export the image as PNG/,
     'broken/page.jpg': /^A web page is not supported: open its address/,
     'broken/cut-baseline-90.jpg': /damaged or incomplete/,
     'broken/cut-progressive-50.jpg': /damaged or incomplete/,
@@ -62,7 +62,7 @@ test('each broken file gets its sentence and the kind the command line gives, an
 test('an empty file is called empty', async () => {
   const answer = await judge(opened.page, { name: 'empty.png', bytes: new Uint8Array() });
   assert.equal(answer.error.kind, 'empty-file');
-  assert.match(await sentence(opened.page), /is empty.*copy the film again/);
+  assert.match(await sentence(opened.page), /is empty.*copy the image again/);
 });
 
 test('a file beyond 64 MiB is refused before it is read', async () => {
@@ -110,7 +110,7 @@ test('a dropped folder is called a folder there', async () => {
     await session.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
   }
   assert.equal((await event(page, 'roentgen-error')).error.kind, 'folder');
-  assert.match(await sentence(page), /folder.*drop one film/);
+  assert.match(await sentence(page), /folder.*drop one image/);
   rmSync(folder, { recursive: true });
 });
 

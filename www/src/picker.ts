@@ -75,7 +75,7 @@ function refusal(address: string): string {
   // The policy would stop it, and the error would be one of the network.
   return url.origin === location.origin
     ? ''
-    : `This page may ask no site but its own (${location.host}), which is how your films stay here. Download the model and choose its folder instead.`;
+    : `This page may ask no site but its own (${location.host}), which is how your images stay here. Download the model and choose its folder instead.`;
 }
 
 /** The model among the files of a folder, or what is wrong with it. */

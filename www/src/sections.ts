@@ -7,7 +7,7 @@ import type { Evaluation, Interval, MetricsEntry, ModelCard, SourceAccuracy } fr
 /** What the model tells apart and how well. */
 export function facts(card: ModelCard): TemplateResult {
   const { height, width } = card.preprocess;
-  const seen = card.mirrored ? 'the film, and at its mirror image, each' : 'the film';
+  const seen = card.mirrored ? 'the image, and at its mirror image, each' : 'the image';
   return html`
     ${card.summary?.length ? html`<ul id="summary">${card.summary.map((one) => html`<li>${one}</li>`)}</ul>` : nothing}
     <p>
@@ -45,8 +45,8 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
       <table>
         <thead>
           <tr>
-            <th scope="col">Films the model had not seen</th>
-            <th scope="col">Films</th>
+            <th scope="col">Images the model had not seen</th>
+            <th scope="col">Images</th>
             <th scope="col">Right</th>
             <th scope="col">95\u202f% interval</th>
             <th scope="col">AUROC</th>
@@ -67,7 +67,7 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
       </table>
     </div>
     ${grouped
-      ? html`<p class="quiet">Intervals of whole sets resample patients, not films: films of one patient are alike.</p>`
+      ? html`<p class="quiet">Intervals of whole sets resample patients, not images: images of one patient are alike.</p>`
       : nothing}
   `;
 }
