@@ -10,11 +10,13 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 
-/** What few visits need, scripts and modules, with what asks for it. */
+/** What few visits need, scripts and, where there is a `module`, that in its variants, with what asks for it. */
 const LATER = [
-  { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG' },
-  { name: 'dicom', files: /^assets.roentgen-dicom/, when: 'when a DICOM file comes' },
-  { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the tab that trains or the section that adapts is opened' },
+  { name: 'many', files: /^assets.many-/, when: 'when many images are classified, beside training', module: false },
+  { name: 'about', files: /^assets.(about-page|model-page|site-models)-/, when: 'when the view of the model or the one about the page is opened', module: false },
+  { name: 'decoders', files: /^assets.roentgen-decoders/, when: 'when a film comes in another format than PNG or JPEG', module: true },
+  { name: 'dicom', files: /^assets.roentgen-dicom/, when: 'when a DICOM file comes', module: true },
+  { name: 'training', files: /^assets.(adapt-|train-|uPlot|roentgen-training-)/, when: 'when the view that trains or the section that adapts is opened', module: true },
 ];
 
 const root = process.argv[2];
@@ -55,14 +57,14 @@ function sum(names) {
     if (variants.has(module)) modules.set(module, (modules.get(module) ?? 0) + compressed.get(name));
     else bytes += compressed.get(name);
   }
-  const [largest, most] = [...modules].reduce((one, other) => (other[1] > one[1] ? other : one));
+  const [largest, most] = [...modules].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
   return { bytes: bytes + most, largest };
 }
 
 let rest = files;
-for (const { name, files: pattern, when } of LATER) {
+for (const { name, files: pattern, when, module } of LATER) {
   const later = rest.filter((name) => pattern.test(name));
-  if (!later.some(isVariant)) throw new Error(`there is no module for ${name}: take it out of this list`);
+  if (!(module ? later.some(isVariant) : later.length > 0)) throw new Error(`there is nothing for ${name}: take it out of this list`);
   const { bytes } = sum(later);
   row('', bytes, `${name}, ${when}`);
   if (bytes > (budgets[name] ?? Infinity)) {

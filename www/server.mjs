@@ -39,6 +39,7 @@ const TYPES = {
   '.wasm': 'application/wasm',
   '.webmanifest': 'application/manifest+json; charset=utf-8',
   '.webp': 'image/webp',
+  '.zip': 'application/zip',
 };
 
 const HEADERS = {

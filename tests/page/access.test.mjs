@@ -61,21 +61,23 @@ test('with the keyboard alone a film is chosen, judged and replaced by a sample'
       while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
       return element?.textContent.trim().replace(/\s+/g, ' ');
     });
-  // One of the page's tabs, the arrow keys being for the others.
+  // The views, and what a first visit is told to look at.
+  for (const link of ['Classify', 'Many', 'Train', 'Model', 'About', 'Not a medical device', 'Model', 'Train']) {
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), link);
+  }
   await page.keyboard.press('Tab');
-  assert.equal(await focused(), 'Judge');
-  await page.keyboard.press('Tab');
-  assert.match(await focused(), /^Choose a film/);
+  assert.match(await focused(), /^Choose an image/);
   await page.keyboard.press('Enter');
   assert.equal((await event(page, 'roentgen-result')).name, 'film.png');
 
   // The button that was pressed is gone; the focus has moved on to the one in its place.
-  assert.match(await focused(), /^Choose another film/);
+  assert.match(await focused(), /^Choose another image/);
   await page.keyboard.press('Space');
   assert.equal((await event(page, 'roentgen-result', 1)).name, 'film.jpg');
 
   await page.keyboard.press('Tab');
-  assert.match(await focused(), /Average of [\d,]+ films/);
+  assert.match(await focused(), /Average of [\d,]+ images/);
   await page.keyboard.press('Enter');
   assert.match((await event(page, 'roentgen-result', 2)).name, /average/i);
   await context.close();
@@ -86,12 +88,15 @@ test('a screen reader hears the model come, the result and the errors', async ()
   const status = page.getByRole('status');
   await status.filter({ hasText: 'The model is ready.' }).waitFor({ state: 'attached' });
   const { result } = await judge(page, picture('film.png'));
-  // A drawing is no film: what the model thinks of it may well be uncertain.
-  const said = result.uncertain ? 'uncertain. Most probable is' : `${result.label}, `;
+  // A drawing is no radiograph: more than the most probable class may fit it, or none.
+  const { answer, label, uncertain } = result;
+  const likeliest = `${label}, `;
+  const words = answer?.text ?? (uncertain ? 'uncertain' : label);
+  const said = words === label ? likeliest : `${words}. Most probable is ${likeliest}`;
   await status.filter({ hasText: `film.png: ${said}` }).waitFor({ state: 'attached' });
-  assert.match(await status.innerText(), /\d\u202f%(, in|\. Judged in) \d+ ms\.$/);
+  assert.match(await status.innerText(), /\d\u202f%(, in|\. Classified in) \d+ ms\.$/);
   await judge(page, picture('broken/text.png'));
-  await page.getByRole('alert').filter({ hasText: 'Export the film as PNG' }).waitFor();
-  await page.getByRole('img', { name: 'The film' }).waitFor({ state: 'hidden' });
+  await page.getByRole('alert').filter({ hasText: 'Export the image as PNG' }).waitFor();
+  await page.getByRole('img', { name: 'The image' }).waitFor({ state: 'hidden' });
   await context.close();
 });

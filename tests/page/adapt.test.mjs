@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { launch, predict, ready, roentgen, root, site, watched } from './support.mjs';
+import { go, launch, predict, ready, roentgen, root, site, watched } from './support.mjs';
 import { emptyPage, film, pageWithFilms, writtenTo } from './training.mjs';
 
 let browser, server, empty, folder;
@@ -92,6 +92,7 @@ test('the page adapts the model, uses it on the next visit too, and goes back', 
   await page.goto(server.url);
   await ready(page);
   assert.ok(!requests.some((url) => url.includes('adapt')), 'nothing of it is downloaded before it is opened');
+  await go(page, 'model');
   const section = page.locator('#adapt');
   await section.getByRole('button', { name: 'Adapt it…' }).click();
   await section.getByRole('button', { name: 'Adapt it…' }).waitFor({ state: 'detached' });

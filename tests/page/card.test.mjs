@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { altered, event, judge, launch, model, picture, predict, ready, root, site, watched } from './support.mjs';
+import { altered, event, go, judge, launch, model, picture, predict, ready, root, site, watched } from './support.mjs';
 
 const axe = readFileSync(join(root, 'www/node_modules/axe-core/axe.min.js'), 'utf8');
 
@@ -26,8 +26,9 @@ async function withCard(change) {
   const opened = await watched(browser);
   await opened.page.goto(proxy.url);
   await ready(opened.page);
-  // The tables are one click away.
-  for (const summary of await opened.page.locator('#judge details > summary').all()) await summary.click();
+  // The tables are one click away, in a view of their own.
+  await go(opened.page, 'model');
+  for (const summary of await opened.page.locator('#model details > summary').all()) await summary.click();
   return { ...opened, close: () => Promise.all([opened.context.close(), proxy.close()]) };
 }
 
@@ -79,6 +80,7 @@ test('an answer below the band is called uncertain in words, on the screen and t
     card.calibration = calibration(100);
     delete card.answer;
   });
+  await go(page, 'classify');
   const { result } = await judge(page, picture('film.png'));
   assert.equal(result.uncertain, true);
   assert.equal(await page.locator('[part=label]').innerText(), 'Uncertain');
@@ -86,6 +88,7 @@ test('an answer below the band is called uncertain in words, on the screen and t
   assert.match(await page.locator('[role=status]').first().innerText(), /uncertain\. Most probable is/);
   assert.deepEqual([result.answer, result.called], [null, Object.fromEntries(Object.keys(result.scores).map((name, i) => [name, i === 0]))]);
   assert.doesNotMatch(await page.locator('[part=panel]').innerText(), /operating point/);
+  await go(page, 'model');
   assert.match(await page.locator('#decides').innerText(), /answers given at most\s+2\.0\s%/);
   await close();
 });
@@ -116,6 +119,7 @@ test('the answer is the headline: a class, a group, several, or none, each with 
     [[other, third], { answer: { healthy: label } }, 'Cannot tell', 0, /^This image fits .*, .* and .*; the model cannot tell/],
   ]) {
     const { page, complaints, close } = await answering(also, changes);
+    await go(page, 'classify');
     const { answer } = (await judge(page, film)).result;
     const shown = await page.locator('[part=label]').innerText();
     assert.equal(shown, answer.text);
@@ -126,6 +130,7 @@ test('the answer is the headline: a class, a group, several, or none, each with 
     assert.equal(await page.locator('[part=scores] li').count(), Object.keys(scores).length);
     const said = await page.locator('[role=status]').first().innerText();
     assert.match(said, shown === label ? new RegExp(`: ${label}, `) : /\. Most probable is /);
+    await go(page, 'model');
     assert.equal(await page.locator('#summary li').count(), 3);
     const table = page.getByRole('region', { name: 'The answer, a set of classes' });
     assert.match(await table.innerText(), /is one class\s+75\.0\s% \(75\.0[\s\S]*on average\s+1\.25/);
@@ -209,9 +214,11 @@ test('a model that works without lungs is labelled so, and axe finds nothing on 
   assert.match(await heat.nth(0).innerText(), /^COVID-19\s+1,234\s+71\.0\s% \(70\.0\D+72\.0\s%\)\s+59\.0\s%$/);
   assert.match(await heat.nth(1).innerText(), /^all of them, its own lungs as drawn\s+41\s+50\.0\s%\s+31\.0\s%$/);
   assert.match(await page.locator('#audit').innerText(), /No share inside the lungs can show that the lungs were what decided/);
+  await go(page, 'classify');
   const film = await judge(page, picture('film.png'));
   assert.equal(film.error, undefined);
   assert.match(await page.locator('[part=panel]').innerText(), /still works with the lungs masked out/);
+  await go(page, 'model');
   assert.match(await page.locator('#made').innerText(), /1,234[\s\S]*Age\.[\s\S]*without <b>anything<\/b>/);
   // Lines that have nothing in common are no one table.
   assert.deepEqual(await page.getByRole('region', { name: /^What was tried/ }).allInnerTexts(), [
@@ -239,7 +246,7 @@ test('a card without any of it says what is not known', async () => {
 
 test('the picker opens a model at an address, and one in a folder', async () => {
   const { context, page, complaints } = await watched(browser);
-  await page.goto(server.url);
+  await page.goto(`${server.url}#/model`);
   await ready(page);
   const picker = page.locator('#picker');
   await picker.locator('select').selectOption({ label: 'At an address…' });

@@ -24,7 +24,7 @@ const sentence = (page) => page.locator('[part=error] .sentence').innerText();
 test('each broken file gets its sentence and the kind the command line gives, and the next good film is judged', async () => {
   const { page, complaints } = opened;
   const sentences = {
-    'broken/text.png': /Export the film as PNG/,
+    'broken/text.png': /Export the image as PNG/,
     'broken/page.jpg': /^A web page is not supported: open its address/,
     'broken/cut-baseline-90.jpg': /damaged or incomplete/,
     'broken/cut-progressive-50.jpg': /damaged or incomplete/,
@@ -66,7 +66,7 @@ test('each broken file gets its sentence and the kind the command line gives, an
 test('an empty file is called empty', async () => {
   const answer = await judge(opened.page, { name: 'empty.png', bytes: new Uint8Array() });
   assert.equal(answer.error.kind, 'empty-file');
-  assert.match(await sentence(opened.page), /is empty.*copy the film again/);
+  assert.match(await sentence(opened.page), /is empty.*copy the image again/);
 });
 
 test('a file beyond 64 MiB is refused before it is read', async () => {
@@ -80,8 +80,10 @@ test('a file beyond 64 MiB is refused before it is read', async () => {
   assert.match(await sentence(page), /too big.*JPEG or PNG/);
 });
 
-test('of several files the first is judged and the page says so', async () => {
+test('of several files the first is judged and the element says so, where the page around it does not take them', async () => {
   const { page } = opened;
+  await page.goto(`${server.url}embed-example.html`);
+  await ready(page);
   await drop(page, [picture('film.jpg'), picture('film.png'), picture('film.tif')]);
   assert.equal((await event(page, 'roentgen-result')).name, 'film.jpg');
   assert.match(await page.locator('.note').innerText(), /2 more files were left out/);
@@ -99,8 +101,10 @@ test('dropped text is called text', async () => {
   assert.match(await sentence(page), /text or a link.*drop the file/);
 });
 
-test('a dropped folder is called a folder', async () => {
+test('a dropped folder is called a folder there', async () => {
   const { page, context } = opened;
+  await page.goto(`${server.url}embed-example.html`);
+  await ready(page);
   const folder = mkdtempSync(join(tmpdir(), 'films-'));
   writeFileSync(join(folder, 'film.png'), picture('film.png').bytes);
   // Scripts cannot make a folder's DataTransfer; the browser's own drag can.
@@ -110,7 +114,7 @@ test('a dropped folder is called a folder', async () => {
     await session.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
   }
   assert.equal((await event(page, 'roentgen-error')).error.kind, 'folder');
-  assert.match(await sentence(page), /folder.*drop one film/);
+  assert.match(await sentence(page), /folder.*drop one image/);
   rmSync(folder, { recursive: true });
 });
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { launch, roentgen, root, site, watched } from './support.mjs';
+import { go, launch, roentgen, root, site, watched } from './support.mjs';
 import { emptyPage, films, pageWithFilms, writtenTo } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
@@ -119,16 +119,16 @@ test('on the page: 2 × 20 films, a last layer, its numbers, its model in use an
   const data = writtenTo(join(folder, 'page'), films({ train: 20, test: 8 }, 300));
   const { context, page, complaints } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   await page.locator('input[webkitdirectory]').first().setInputFiles(data);
   await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
   const network = (name) => page.getByRole('radio', { name });
   // It is folded up.
   const summary = () => page.locator('[aria-label="Layers of the network"]').textContent();
-  assert.equal(await network('The tutorial’s CNN, from random weights').isChecked(), true);
+  assert.equal(await network('The tutorial’s network, from random weights').isChecked(), true);
   assert.match(await summary(), /Total\s+27.613.122\s+Trainable\s+27.613.122\s+Non-trainable\s+0/);
 
-  await network('A trained model, its last layer only').check();
+  await network('Adapt a trained model: its last layer').check();
   await page.waitForFunction(() => document.querySelector('[aria-label="Layers of the network"]')?.textContent.includes('classifier'));
   assert.match(await summary(), /Trainable\s+386\s+Non-trainable\s+[1-9]/);
   assert.equal(await page.locator('[name=start]').inputValue(), 'models/four-findings/');
@@ -136,7 +136,7 @@ test('on the page: 2 × 20 films, a last layer, its numbers, its model in use an
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.locator('#accuracy').waitFor({ timeout: 120_000 });
   t.diagnostic(`trained and evaluated in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-  assert.match(await page.locator('#accuracy').innerText(), /^(100|9\d)\.\d\u202f% of 16 test films/);
+  assert.match(await page.locator('#accuracy').innerText(), /^(100|9\d)\.\d\u202f% of 16 test images/);
 
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save it…' }).click()]);
   const zip = join(folder, 'model.zip');
@@ -151,19 +151,20 @@ test('on the page: 2 × 20 films, a last layer, its numbers, its model in use an
   assert.ok(Math.abs((cells[0] + cells.at(-1)) / 16 - evaluated.accuracy) <= 1 / 16 + 1e-9, `${cells}, then ${evaluated.confusion}`);
   assert.equal(evaluated.n, 16);
 
-  await page.getByRole('button', { name: 'Use it to judge films' }).click();
+  await page.getByRole('button', { name: 'Use it to classify images' }).click();
   await page.locator('xray-classifier').filter({ hasText: 'tells apart bright and dark' }).waitFor();
-  await page.getByRole('tab', { name: 'Train' }).click();
+  await go(page, 'train');
 
   // What features cannot be kept for is said.
+  if ((await page.locator('#more').getAttribute('open')) === null) await page.locator('#more > summary').click();
   await page.getByLabel('Augmentation, 0 to 3').fill('1');
   await page.getByText('so nothing can be kept').waitFor();
   // The same films for the same model: what was trained stays.
-  await network('A trained model, all layers').check();
+  await network('Adapt a trained model: all layers').check();
   await page.waitForFunction(() => /Trainable\s+[1-9][\d,\u202f]{5,}/.test(document.querySelector('[aria-label="Layers of the network"]')?.textContent ?? ''));
   assert.equal(await page.locator('#accuracy').count(), 1);
   // Other ones for another network: it goes.
-  await network('The tutorial’s CNN, from random weights').check();
+  await network('The tutorial’s network, from random weights').check();
   await page.locator('#accuracy').waitFor({ state: 'detached' });
   assert.match(await summary(), /Total\s+27.613.122/);
   assert.equal(await page.getByLabel('Learning rate').inputValue(), '0.0001');
@@ -182,9 +183,9 @@ test('on the page: 2 × 20 films, a last layer, its numbers, its model in use an
   await page.reload();
   await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
   // Not `check`: it does not stay so.
-  await network('A trained model, its last layer only').click();
+  await network('Adapt a trained model: its last layer').click();
   await page.getByRole('alert').filter({ hasText: 'drop their folder again to train another network' }).waitFor();
-  assert.equal(await network('The tutorial’s CNN, from random weights').isChecked(), true);
+  assert.equal(await network('The tutorial’s network, from random weights').isChecked(), true);
   assert.deepEqual(complaints, []);
   await context.close();
 });

@@ -149,7 +149,7 @@ test('an exported project comes back by whichever name and however it was packed
 test('a dropped folder of files that are not read is refused with each of them and why, and a good zip after it shows what was decided', { timeout: 120_000 }, async () => {
   const { context, page, complaints } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   const dicom = Buffer.concat([Buffer.alloc(128), Buffer.from('DICM')]);
   const odd = Object.fromEntries(['NORMAL', 'PNEUMONIA'].flatMap((name) => [0, 1].map((i) => [`${name}/${i}.dcm`, dicom])));
   await drop(page, [{ name: 'odd.zip', bytes: zipSync(odd) }], '.take');

@@ -24,7 +24,7 @@ test('a refused picture has its reason, no score, and a marked answer after "Sho
   assert.equal(await reason.innerText(), result.refused.message);
   assert.equal(await reason.getAttribute('data-reason'), result.refused.reason);
   assert.equal(await page.locator('[part=scores]').count(), 0);
-  assert.match(await page.locator('[role=status]').first().innerText(), /slope\.png was not judged/);
+  assert.match(await page.locator('[role=status]').first().innerText(), /slope\.png was rejected/);
 
   await page.getByRole('button', { name: 'Show anyway' }).click();
   const anyway = await event(page, 'roentgen-result', 1);
@@ -32,7 +32,7 @@ test('a refused picture has its reason, no score, and a marked answer after "Sho
   const scores = Object.values(anyway.result.scores);
   assert.ok(Math.abs(scores.reduce((sum, score) => sum + score, 0) - 1) < 1e-5);
   assert.equal(await page.locator('[part=scores] li').count(), scores.length);
-  assert.match(await reason.innerText(), /^Refused, shown anyway\./);
+  assert.match(await reason.innerText(), /^Rejected, shown anyway\./);
 
   // A film after it is judged as ever.
   const sample = join(scratch, 'samples/normal.png');

@@ -186,6 +186,15 @@ export async function ready(page) {
   await event(page, 'roentgen-ready');
 }
 
+/** Goes to a view of the page, as its link does, and waits until it is there. */
+export async function go(page, view) {
+  await page.locator(`.views a[href="#/${view}"]`).click();
+  await page.waitForFunction((view) => {
+    const root = document.getElementById(view);
+    return !root.hidden && root.childElementCount > 0 && root.textContent.trim() !== 'Loading…';
+  }, view);
+}
+
 /** The `n`th event of a type so far, counted from 0; waits for it. */
 export async function event(page, type, n = 0) {
   const handle = await page.waitForFunction(

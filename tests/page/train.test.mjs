@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { greyPng, launch, roentgen, root, site, watched } from './support.mjs';
+import { go, greyPng, launch, roentgen, root, site, watched } from './support.mjs';
 import { emptyPage, film, films, pageWithFilms, writtenTo } from './training.mjs';
 
 // Installed with the page, not with the tests beside it.
@@ -215,8 +215,9 @@ test('a project goes out as one zip and comes back in another browser with films
   assert.match(await first.page.locator('#copies').textContent(), /train\/bright\/again\.png.*nearly the same.*moved.*train\/bright\/again\.png/s);
   const rows = (page) => page.locator('#counts tbody tr').allInnerTexts();
   const counts = await rows(first.page);
+  await first.page.locator('#more > summary').click();
   await first.page.getByLabel('Epochs', { exact: true }).fill('2');
-  await first.page.getByLabel('Steps in an epoch').fill('4');
+  await first.page.getByLabel('Steps per epoch').fill('4');
   await first.page.getByRole('button', { name: 'Train', exact: true }).click();
   await first.page.locator('#accuracy').waitFor({ timeout: 120_000 });
   const said = (page) => Promise.all([page.locator('#accuracy').innerText(), page.locator('#confusion').innerText(), page.locator('#epochs').innerText()]);
@@ -232,13 +233,13 @@ test('a project goes out as one zip and comes back in another browser with films
 
   const second = await watched(browser);
   await second.page.goto(`${server.url}#train`);
-  await second.page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await second.page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   await second.page.locator('input[accept*=zip]').setInputFiles(zip);
   await second.page.locator('#epochs tbody tr').nth(1).waitFor({ timeout: 60_000 });
   assert.deepEqual(await rows(second.page), counts);
   // It is kept here, too.
   await second.page.reload();
-  await second.page.getByRole('button', { name: 'Evaluate on the test films' }).click();
+  await second.page.getByRole('button', { name: 'Evaluate on the test images' }).click();
   await second.page.locator('#accuracy').waitFor();
   assert.deepEqual(await said(second.page), before);
   assert.deepEqual(second.complaints, []);
@@ -248,12 +249,12 @@ test('a project goes out as one zip and comes back in another browser with films
 test('films are photographed, and a camera that is not to be had is said with what to do', { timeout: 120_000 }, async () => {
   const { context, page } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
-  await page.getByPlaceholder('its name').fill('photos');
-  await page.getByRole('button', { name: 'Photograph them…' }).click();
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
+  await page.getByPlaceholder('name of the class').fill('photos');
+  await page.getByRole('button', { name: 'Use the camera…' }).click();
   await page.getByRole('alert').filter({ hasText: 'may not be used; allow it' }).waitFor();
   await context.grantPermissions(['camera']);
-  await page.getByRole('button', { name: 'Photograph them…' }).click();
+  await page.getByRole('button', { name: 'Use the camera…' }).click();
   const camera = page.getByRole('region', { name: 'Camera' });
   await page.waitForFunction(() => document.querySelector('video')?.videoWidth > 0);
   await camera.getByRole('button', { name: 'Take a picture' }).click();
@@ -317,7 +318,7 @@ test('the example trains from code', { timeout: 300_000 }, async () => {
 test('a zip is read like a folder, what does not fit leaves the films that are there, and classes come by hand', { timeout: 120_000 }, async () => {
   const { context, page, complaints } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   const rows = async () => (await page.locator('#counts tbody tr').allInnerTexts()).map((row) => row.split(/\s+/).slice(0, 4).join(' '));
   const flat = Object.fromEntries(Object.entries(films({ all: 10 })).map(([path, bytes]) => [path.replace('all', 'set'), bytes]));
   const zip = (files) => ({ name: 'films.zip', mimeType: 'application/zip', buffer: Buffer.from(zipSync(files)) });
@@ -332,16 +333,16 @@ test('a zip is read like a folder, what does not fit leaves the films that are t
   await page.getByRole('alert').filter({ hasText: 'at least two classes; there is grey' }).waitFor();
   assert.deepEqual(await rows(), ['bright 7 1 2', 'dark 7 1 2', 'All 14 2 4']);
 
-  await page.getByRole('button', { name: 'Forget these films' }).click();
+  await page.getByRole('button', { name: 'Forget these images' }).click();
   await page.locator('#counts').waitFor({ state: 'detached' });
   // Whatever a class is called; and the same file names once more, of other pictures.
   const some = (bright, first) => Array.from({ length: 10 }, (_, i) => ({ name: `${i}.png`, mimeType: 'image/png', buffer: film(bright, i + first) }));
   const byHand = async (name, files) => {
-    await page.getByPlaceholder('its name').fill(name);
+    await page.getByPlaceholder('name of the class').fill(name);
     await page.locator('input[type=file][multiple]').setInputFiles(files);
   };
   await byHand('test', some(true, 50));
-  await page.locator('#waiting').filter({ hasText: '10 films are here. Training needs at least two classes; there is test.' }).waitFor();
+  await page.locator('#waiting').filter({ hasText: '10 images are here. Training needs at least two classes; there is test.' }).waitFor();
   assert.equal(await page.getByRole('alert').count(), 0);
   await byHand('dark', some(false, 50));
   await page.locator('#counts').waitFor();
@@ -402,7 +403,7 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   const data = written('page', set);
   const { context, page, requests, complaints } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   await page.evaluate(axe);
   const objections = async () => {
     await page.waitForTimeout(500);
@@ -419,12 +420,13 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   assert.match(await page.locator('#copies').textContent(), /in different splits.*left out: page\/train\/bright\/copy\.png/);
   assert.deepEqual(await objections(), [], 'with films');
 
+  await page.locator('#more > summary').click();
   await page.getByLabel('Learning rate').fill('0');
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.getByRole('alert').filter({ hasText: 'Learning rate' }).waitFor();
   await page.getByLabel('Learning rate').fill('0.0001');
   await page.getByLabel('Epochs', { exact: true }).fill('3');
-  await page.getByLabel('Steps in an epoch').fill('6');
+  await page.getByLabel('Steps per epoch').fill('6');
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.locator('#epochs tbody tr').nth(0).waitFor({ timeout: 120_000 });
   await page.getByRole('button', { name: 'Pause' }).click();
@@ -441,7 +443,7 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   await page.locator('#accuracy').waitFor({ timeout: 120_000 });
   t.diagnostic(`longest task of the page's thread: ${Math.round(await page.evaluate(() => window.longest))} ms`);
   assert.equal(await page.locator('#epochs tbody tr').count(), 3);
-  assert.match(await page.locator('#accuracy').innerText(), /^(100|\d+)\.\d\u202f% of 8 test films/);
+  assert.match(await page.locator('#accuracy').innerText(), /^(100|\d+)\.\d\u202f% of 8 test images/);
   assert.equal(await page.locator('.charts canvas').count(), 2);
   // ROC, precision and recall of each class, and the reliability diagram.
   assert.equal(await page.locator('[data-curve] canvas').count(), 5);
@@ -457,13 +459,13 @@ test('on the page: a folder in, training, its numbers, its model in use, and all
   assert.equal(await page.locator('.opened canvas').count(), Math.max(...most));
   assert.deepEqual(await objections(), [], 'evaluated');
 
-  await page.getByRole('button', { name: 'Use it to judge films' }).click();
+  await page.getByRole('button', { name: 'Use it to classify images' }).click();
   await page.locator('xray-classifier').filter({ hasText: 'tells apart bright and dark' }).waitFor();
-  await page.getByRole('tab', { name: 'Train' }).click();
+  await go(page, 'train');
   await page.reload();
   await page.locator('#epochs tbody tr').nth(2).waitFor({ timeout: 60_000 });
   assert.match(await page.getByRole('region', { name: 'Earlier run' }).innerText(), /ended after 3 epochs/);
-  await page.getByRole('button', { name: 'Evaluate on the test films' }).click();
+  await page.getByRole('button', { name: 'Evaluate on the test images' }).click();
   await page.locator('#accuracy').waitFor();
 
   // The same films are open here; another tab is told so.

@@ -93,9 +93,9 @@ test('before training: one question for the whole set', { timeout: 300_000 }, as
   const data = writtenTo(join(folder, 'set'), set);
   const { context, page, complaints } = await watched(browser);
   await page.goto(`${server.url}#train`);
-  await page.getByRole('status').filter({ hasText: 'Ready for films.' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
   await page.locator('input[webkitdirectory]').first().setInputFiles(data);
-  const question = page.getByRole('group', { name: 'Values of the films' });
+  const question = page.getByRole('group', { name: 'Values of the images' });
   await question.waitFor();
   const warning = page.locator('.note').filter({ hasText: 'all values are below 4096' });
   assert.match(await warning.innerText(), /^In 12 of 24 images \(bright 12 of 12, dark 0 of 12\)/);

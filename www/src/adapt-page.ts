@@ -76,7 +76,6 @@ export class AdaptPage {
   async #use({ model }: Adaptation): Promise<void> {
     this.#used = model;
     this.element.use(model);
-    this.element.scrollIntoView({ block: 'nearest' });
     const kept = await remember(model).then(() => true, () => false);
     this.#show({ notKept: !kept });
   }
@@ -153,7 +152,7 @@ export class AdaptPage {
     const looking = done < total;
     const share = looking ? done / total : judged;
     return html`<p>
-      ${looking ? `Looking at the images: ${count(done)} of ${count(total)}` : 'Judging by cross-validation'}
+      ${looking ? `Looking at the images: ${count(done)} of ${count(total)}` : 'Cross-validating'}
       <progress max="1" .value=${share} aria-label="Adapting"></progress>
       <button type="button" name="stop" @click=${() => this.#abort.abort()}>Stop</button>
     </p>`;
@@ -216,7 +215,7 @@ function compared({ before, after, images, unlabelled, folds }: AdaptReport): Te
         </tbody>
       </table>
     </div>
-    <p class="quiet">${counts.join(', ')}; ${count(folds)} folds, each image judged by a model that had not seen it. 95 % intervals.</p>
+    <p class="quiet">${counts.join(', ')}; ${count(folds)} folds, each image classified by a model that had not seen it. 95 % intervals.</p>
   `;
 }
 

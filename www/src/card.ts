@@ -13,7 +13,7 @@ export function decisions(card: ModelCard): TemplateResult | typeof nothing {
     ${calibration
       ? html`<p>
           Its probabilities are calibrated: the network’s outputs are divided by ${calibration.temperature.toFixed(3)}, which took the
-          calibration error on ${count(calibration.films)} validation films from ${percent(calibration.ece_before)} to
+          calibration error on ${count(calibration.films)} validation images from ${percent(calibration.ece_before)} to
           ${percent(calibration.ece_after)}${testErrors(metrics)}.
         </p>`
       : nothing}
@@ -33,7 +33,7 @@ export function decisions(card: ModelCard): TemplateResult | typeof nothing {
     ${uncertain
       ? html`<p>
             Below ${percent(uncertain.below)} for the likeliest class the answer is “uncertain”, so that of the answers given at most
-            ${percent(uncertain.for_error)} were wrong on validation films:
+            ${percent(uncertain.for_error)} were wrong on validation images:
           </p>
           ${table(
             'The answer uncertain',
@@ -84,9 +84,9 @@ function answers({ coverage, validation }: AnswerSets, metrics: MetricsEntry[]):
 function refuses({ measured = {} }: RefusalLimits): string {
   const found = Object.entries(measured).map(([name, folders]) => {
     const sum = (of: 'n' | 'refused') => Object.values(folders).reduce((all, one) => all + one[of], 0);
-    return ` Of ${count(sum('n'))} ${name} it refused ${count(sum('refused'))}.`;
+    return ` Of ${count(sum('n'))} ${name} it rejected ${count(sum('refused'))}.`;
   });
-  return `What is no upright frontal chest film it refuses, with the reason.${found.join('')}`;
+  return `It rejects what is no upright frontal chest X-ray, with the reason.${found.join('')}`;
 }
 
 /** What the audit found; the first words are its verdict. */
@@ -95,8 +95,8 @@ export function audited(audit: Audit): TemplateResult {
   const tables = html`
     <p>The rule: ${audit.rule}</p>
     ${table(
-      'What is left of the film',
-      ['What is left of the film', 'Balanced accuracy', ...pairs.map(({ source, classes: [a, b] }) => `AUROC ${a} / ${b}, ${source} only`)],
+      'What is left of the image',
+      ['What is left of the image', 'Balanced accuracy', ...pairs.map(({ source, classes: [a, b] }) => `AUROC ${a} / ${b}, ${source} only`)],
       [
         ...Object.entries(audit.views).map(([name, view]) => [
           name,
@@ -108,10 +108,10 @@ export function audited(audit: Audit): TemplateResult {
     )}
     ${audit.probes.length === 0
       ? nothing
-      : html`<p>How well the hospital can be read from films of one class, where it should not show:</p>
+      : html`<p>How well the hospital can be read from images of one class, where it should not show:</p>
           ${table(
-            'The source of films of one class',
-            ['Films of', 'AUROC from its features', 'AUROC from 8×8 pixels'],
+            'The source of images of one class',
+            ['Images of', 'AUROC from its features', 'AUROC from 8×8 pixels'],
             audit.probes.map((probe) => [
               `${probe.class}, ${probe.sources.join(' or ')}`,
               withRange(area(probe.auroc), probe.auroc_interval, areas),
@@ -121,7 +121,7 @@ export function audited(audit: Audit): TemplateResult {
     ${audit.heat
       ? html`${table(
             'Heat maps',
-            ['Heat map of the class it names', 'Films', 'Inside the lungs', 'If the map were even'],
+            ['Heat map of the class it names', 'Images', 'Inside the lungs', 'If the map were even'],
             audit.heat.map((heat) => [
               `${heat.class ?? 'all of them'}${heat.drawn ? ', its own lungs as drawn' : ''}`,
               count(heat.films),
@@ -133,7 +133,7 @@ export function audited(audit: Audit): TemplateResult {
       : nothing}
     <p class="quiet">
       ${audit.data}. Where the lungs were taken to lie: ${audit.lungs.made_from}. That is ${percent(audit.lungs.area)} of a
-      film${audit.lungs.covers === null ? '' : ` and holds ${percent(audit.lungs.covers)} of the lungs of other films`}.
+      image${audit.lungs.covers === null ? '' : ` and holds ${percent(audit.lungs.covers)} of the lungs of other images`}.
     </p>
   `;
   return html`
@@ -154,8 +154,8 @@ export function made({ data, ablation = [] }: ModelCard): TemplateResult {
             ? html`<ul>${data.sources.map(({ name, description, licence }) => html`<li>${name}: ${description} Licence: ${licence}.</li>`)}</ul>`
             : nothing}
           ${table(
-            'Films by part, class and source',
-            ['Class', 'Source', 'Part', 'Films'],
+            'Images by part, class and source',
+            ['Class', 'Source', 'Part', 'Images'],
             data.counts.map(({ split, class: name, source, films }) => [name, source, split, count(films)]),
           )}
           ${data.split === '' ? nothing : html`<p>${data.split}</p>`}
@@ -193,7 +193,7 @@ function byClass({ data, split, evaluation }: MetricsEntry): TemplateResult {
   return html`<p>Each class against the rest, ${data}, ${split}:</p>
     ${table(
       `Each class against the rest, ${data}, ${split}`,
-      ['Class', 'Films', 'AUROC', 'Sensitivity', 'Specificity'],
+      ['Class', 'Images', 'AUROC', 'Sensitivity', 'Specificity'],
       Object.entries(per_class).map(([name, rates]) => [
         name,
         count(rates.n),
@@ -207,7 +207,7 @@ function byClass({ data, split, evaluation }: MetricsEntry): TemplateResult {
 /** `; on test films it is 2.1 %`. */
 function testErrors(metrics: MetricsEntry[]): string {
   const first = metrics.find(({ evaluation }) => evaluation.ece != null);
-  return first === undefined ? '' : `; on the ${count(first.evaluation.n)} ${first.split} films it is ${percent(first.evaluation.ece ?? 0)}`;
+  return first === undefined ? '' : `; on the ${count(first.evaluation.n)} ${first.split} images it is ${percent(first.evaluation.ece ?? 0)}`;
 }
 
 function shown(share: Share | null | undefined): string {

@@ -22,6 +22,8 @@ export interface JudgeOptions extends CallOptions {
   showAnyway?: boolean | undefined;
   /** How to read files whose values leave open what is black and white; all others are read as they are. */
   valueRange?: ValueRange | undefined;
+  /** Longest side, in pixels, of what `onFilm` gets: enough for a stage where not given, less for a thumbnail. */
+  side?: number | undefined;
 }
 
 /** What a heat map takes besides. */
@@ -58,8 +60,8 @@ export class Client {
       if (options.onFilm === undefined || options.signal?.aborted) film.bitmap.close();
       else options.onFilm(film);
     });
-    const { signal, showAnyway = false, valueRange } = options;
-    return this.#link.call(signal, (job) => this.#link.engine.classify(job, image, showAnyway, valueRange, onFilm));
+    const { signal, showAnyway = false, valueRange, side } = options;
+    return this.#link.call(signal, (job) => this.#link.engine.classify(job, image, showAnyway, valueRange, side, onFilm));
   }
 
   /**

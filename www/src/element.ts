@@ -6,7 +6,7 @@ import { InternalError, isAbort, RoentgenError } from './errors';
 import { modelFolder, type ClassifyOptions } from './index';
 import type { State } from './state';
 import { styles } from './styles';
-import { take, takeFrom, type Taken } from './transfer';
+import { isSeveral, take, takeFrom, type Taken } from './transfer';
 import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Runtime, ValueRange } from './types';
 import { view } from './view';
 
@@ -27,8 +27,15 @@ export interface ErrorDetail {
   error: RoentgenError;
 }
 
+/** More than one file was dropped: several, a folder, or a zip. */
+export interface SeveralDetail {
+  /** To be read before the listener returns: the browser empties it then. */
+  transfer: DataTransfer;
+}
+
 /** The element's own events. They bubble and leave shadow trees. */
 export interface XrayClassifierEventMap {
+  'roentgen-several': CustomEvent<SeveralDetail>;
   'roentgen-ready': CustomEvent<ReadyDetail>;
   'roentgen-result': CustomEvent<ResultDetail>;
   'roentgen-error': CustomEvent<ErrorDetail>;
@@ -40,6 +47,7 @@ export interface XrayClassifierEventMap {
  * Attribute `model`: address of a model folder, relative to the page. CSS parts: `frame`, `stage`, `film`, `map`, `panel`,
  * `label`, `meaning`, `note`, `scores`, `bar`, `time`, `uncertain`, `refusal`, `error`, `progress`, `button`, `caution`, `caption`.
  *
+ * @fires roentgen-several - {@link SeveralDetail}; who cancels it takes them, otherwise the first one is classified
  * @fires roentgen-ready - {@link ReadyDetail}
  * @fires roentgen-result - {@link ResultDetail}
  * @fires roentgen-error - {@link ErrorDetail}
@@ -120,6 +128,7 @@ export class XrayClassifier extends LitElement {
 
   /** Judges the first film of a drop that landed elsewhere on the page. */
   accept(transfer: DataTransfer): void {
+    if (isSeveral(transfer) && !this.#emit('roentgen-several', { transfer })) return;
     this.#take(take(transfer, 'drop'));
   }
 
@@ -352,8 +361,9 @@ export class XrayClassifier extends LitElement {
     this.requestUpdate();
   }
 
-  #emit<K extends keyof XrayClassifierEventMap>(type: K, detail: XrayClassifierEventMap[K]['detail']): void {
-    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+  /** False where a listener has taken what it is about. */
+  #emit<K extends keyof XrayClassifierEventMap>(type: K, detail: XrayClassifierEventMap[K]['detail']): boolean {
+    return this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true, cancelable: type === 'roentgen-several' }));
   }
 }
 

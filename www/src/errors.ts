@@ -30,7 +30,7 @@ export class UnknownFormatError extends RoentgenError {
   constructor(detail = '') {
     super(
       'unknown-format',
-      'This file is not a picture that can be read here. Export the film as DICOM, PNG, JPEG, TIFF, WebP, BMP or GIF and try that file.',
+      'This file is not a picture that can be read here. Export the image as DICOM, PNG, JPEG, TIFF, WebP, BMP or GIF and try that file.',
       detail,
     );
   }
@@ -78,21 +78,21 @@ export class TooLargeError extends RoentgenError {
 /** More bytes than are read. */
 export class TooManyBytesError extends RoentgenError {
   constructor(detail = '') {
-    super('too-many-bytes', 'This file is too big. Save the film as JPEG or PNG and try that file.', detail);
+    super('too-many-bytes', 'This file is too big. Save the image as JPEG or PNG and try that file.', detail);
   }
 }
 
 /** Too few pixels to judge. */
 export class TooSmallError extends RoentgenError {
   constructor(detail = '') {
-    super('too-small', 'This picture is too small to judge. Use the film in its original size, not a thumbnail.', detail);
+    super('too-small', 'This picture is too small to classify. Use the image in its original size, not a thumbnail.', detail);
   }
 }
 
 /** The file has no bytes. */
 export class EmptyFileError extends RoentgenError {
   constructor() {
-    super('empty-file', 'This file is empty. Export or copy the film again and try the new file.');
+    super('empty-file', 'This file is empty. Export or copy the image again and try the new file.');
   }
 }
 
@@ -106,7 +106,7 @@ export class UnreadableFileError extends RoentgenError {
 /** A folder was dropped. */
 export class FolderError extends RoentgenError {
   constructor() {
-    super('folder', 'This is a folder. Open it and drop one film from inside.');
+    super('folder', 'This is a folder. Open it and drop one image from inside.');
   }
 }
 
@@ -119,6 +119,13 @@ export class NoPictureError extends RoentgenError {
         ? 'What you dropped is text or a link, not a file. Save the picture first, then drop the file.'
         : 'The clipboard holds no picture. Copy the picture itself, not its name or address, and paste again.',
     );
+  }
+}
+
+/** Files were given of which none is an image. */
+export class NoImagesError extends RoentgenError {
+  constructor(detail = '') {
+    super('no-images', 'None of these files is an image. Give images, or a folder or a zip with images in it.', detail);
   }
 }
 
@@ -161,7 +168,7 @@ export class WeightsMismatchError extends RoentgenError {
   constructor(detail = '') {
     super(
       'weights-mismatch',
-      'The downloaded weights are not the ones this model was published with: they were altered or cut short on the way. Nothing will be judged with them. Try again; if it happens again, tell whoever runs this site.',
+      'The downloaded weights are not the ones this model was published with: they were altered or cut short on the way. Nothing will be classified with them. Try again; if it happens again, tell whoever runs this site.',
       detail,
     );
   }
@@ -215,7 +222,7 @@ export class DataSetError extends RoentgenError {
     /** The files that could not be read, where that is why. */
     readonly unreadable: Unreadable[] = [],
   ) {
-    super('dataset', `These films cannot be used as they are: ${detail.replace(/^data set: /, '')}.`);
+    super('dataset', `These images cannot be used as they are: ${detail.replace(/^data set: /, '')}.`);
   }
 }
 
@@ -270,7 +277,7 @@ export class InternalError extends RoentgenError {
   constructor(detail = '') {
     super(
       'internal',
-      'The classifier stopped unexpectedly, perhaps for lack of memory. Close other tabs and try again, or try a smaller copy of the film.',
+      'The classifier stopped unexpectedly, perhaps for lack of memory. Close other tabs and try again, or try a smaller copy of the image.',
       detail,
     );
   }

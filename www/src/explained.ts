@@ -49,7 +49,7 @@ function controls({ overlay, opacity }: State, card: ModelCard, actions: Actions
     <p class="quiet" part="caption">
       This is where the network looked, not where disease is, nor whether there is any. It is coarse: a spot can lie a
       rib’s width beside what it stands for. What lies inside the lungs can be a shortcut too: a tube, or how one
-      hospital’s machine draws a shadow. No colour at all means that nothing raised this class, not that the film is clear.
+      hospital’s machine draws a shadow. No colour at all means that nothing raised this class, not that the image is clear.
     </p>
   `;
 }

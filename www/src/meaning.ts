@@ -30,14 +30,14 @@ function meaning(card: ModelCard, choice: Choice, change: (changed: Partial<Choi
   return html`
     <p>
       ${card.calibration
-        ? html`The percentage beside a class is a probability, fitted on ${count(card.calibration.films)} films: of those called with
-            80\u202f%, about 80\u202f% should be right. It holds for films in the mixture the model was made with, not for people in a
+        ? html`The percentage beside a class is a probability, fitted on ${count(card.calibration.films)} images: of those called with
+            80\u202f%, about 80\u202f% should be right. It holds for images in the mixture the model was made with, not for people in a
             waiting room.`
         : html`The percentage beside a class says how sure the network is. It was not held against how often it is right, so do
             not read it as a probability.`}
     </p>
     <p>
-      Sensitivity is the share of films with a finding that are called so, specificity the share of films without it that are
+      Sensitivity is the share of images with a finding that are called so, specificity the share of images without it that are
       not. What an answer is worth depends on how common the disease is:
     </p>
     <div class="prevalence">
@@ -72,7 +72,7 @@ function answers({ finding }: Choice, { sensitivity, specificity, atOperatingPoi
   const [low, high] = [at(0), at(1)];
   const range = (low: number | null, high: number | null) => html`(95\u202f% interval ${interval([low ?? 0, high ?? 1])})`;
   return html`
-    <p>Where ${share(prevalence)} of the people filmed have it:</p>
+    <p>Where ${share(prevalence)} of the people imaged have it:</p>
     <ul>
       <li>
         ${ppv === null
@@ -89,7 +89,7 @@ function answers({ finding }: Choice, { sensitivity, specificity, atOperatingPoi
     </ul>
     <p class="quiet">
       From the sensitivity ${percent(sensitivity.value)} and the specificity ${percent(specificity.value)} measured for
-      ${finding} ${atOperatingPoint ? 'at its operating point' : 'as the most probable class'}, as if other hospitals’ films were
+      ${finding} ${atOperatingPoint ? 'at its operating point' : 'as the most probable class'}, as if other hospitals’ images were
       like the ones measured on. ${prevalence < 0.05 ? 'Where a disease is rare, most alarms are false.' : nothing}
     </p>
   `;

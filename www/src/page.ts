@@ -1,14 +1,13 @@
-/** The page around the element: its tabs, drops that miss it, the sample pictures, and what the model's card says. */
+/** The page around the element: its views, drops that miss it, the sample pictures, and what to do on a first visit. */
 
 import './define';
-import { audited, decisions, made } from './card';
 import type { XrayClassifier } from './element';
-import { showMeaning } from './meaning';
-import { pickModels } from './picker';
-import { facts, gaps, samples, type Held } from './sections';
-import { tabs } from './tabs';
+import type { ManyPage } from './page/many/many-page';
+import { rootOf, Views, type View } from './page/views';
+import { samples, type Held } from './page/classify/samples';
+import { filesOfDrop } from './train-files';
 import type { ModelFiles } from './types';
-import { nothing, render, type TemplateResult } from 'lit';
+import { nothing, render } from 'lit';
 
 /** One picture in `samples.json`, beside `model.json`. */
 interface Sample {
@@ -16,40 +15,47 @@ interface Sample {
   file: string;
   class: string;
   caption: string;
-  /** Training films averaged. */
+  /** Training images averaged. */
   n: number;
 }
 
 const element = document.querySelector<XrayClassifier>('xray-classifier');
 if (element !== null) {
-  element.addEventListener('roentgen-ready', ({ detail: { card } }) => {
-    section('knows-nothing-yet').hidden = true;
-    render(facts(card), section('knows'));
-    render(decisions(card), section('decides'));
-    render(gaps(card), section('lacks'));
-    showMeaning(card, section('meaning'));
-    section('meaning-section').hidden = false;
-    show('audit', () => card.audit && audited(card.audit));
-    show('made', () => (card.data || card.ablation?.length ? made(card) : undefined));
+  const views = new Views({
+    many: async () => {
+      const { ManyPage } = await import('./page/many/many-page');
+      return new ManyPage(emptied('many'), section('walk'), element, (view) => views.show(view));
+    },
+    train: async () => {
+      const { TrainPage } = await import('./train-page');
+      const use = (model: ModelFiles): void => {
+        element.use(model);
+        views.show('classify');
+      };
+      return new TrainPage(emptied('train'), use, () => element.release());
+    },
+    model: async () => {
+      const { ModelPage } = await import('./page/model/model-page');
+      // An address inside it leads somewhere only once the card is there.
+      await new ModelPage(emptied('model'), element).shown;
+    },
+    about: async () => {
+      const { showAbout } = await import('./page/about/about-page');
+      showAbout(emptied('about'));
+    },
   });
-  const picker = section('picker');
-  if (picker instanceof HTMLFormElement) pickModels(picker, element);
-  dropAnywhere(element);
-  const { show: open, shown } = tabs(['judge', 'train'], 'judge');
-  // Training is downloaded by whoever goes there.
-  void shown('train').then(async () => {
-    const { TrainPage } = await import('./train-page');
-    const use = (model: ModelFiles): void => {
-      element.use(model);
-      open('judge');
-    };
-    new TrainPage(section('train'), use, () => element.release());
+  const take = (transfer: DataTransfer): void => {
+    // Read now: it is empty later.
+    const files = filesOfDrop(transfer);
+    views.show('many');
+    void views.open('many').then((page) => (page as ManyPage).take(files));
+  };
+  element.addEventListener('roentgen-several', (event) => {
+    event.preventDefault();
+    take(event.detail.transfer);
   });
-  const adapt = section('adapt');
-  adapt.querySelector('button')?.addEventListener('click', async () => {
-    const { AdaptPage } = await import('./adapt-page');
-    new AdaptPage(adapt, element);
-  });
+  dropAnywhere(element, take);
+  firstVisit(element);
   // A model that was adapted on an earlier visit; a browser without caches has none.
   void globalThis.caches?.has('roentgen-adapted').then(async (has) => {
     const model = has && (await (await import('./adapt-store')).remembered());
@@ -59,14 +65,39 @@ if (element !== null) {
   offerSamples(element).catch(() => {});
 }
 
-/** A film let go beside the stage is judged all the same; the browser would leave the page and open it. */
-function dropAnywhere(element: XrayClassifier): void {
+/** What to do, in three lines, until the first image is classified; a browser that keeps nothing says it each time. */
+function firstVisit(element: XrayClassifier): void {
+  const key = 'roentgen-visited';
+  const kept = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch {
+      return undefined;
+    }
+  };
+  const lines = section('first');
+  lines.hidden = kept(() => localStorage.getItem(key)) != null;
+  element.addEventListener('roentgen-result', () => {
+    lines.hidden = true;
+    kept(() => localStorage.setItem(key, 'yes'));
+  });
+}
+
+/** The element of a view, without what said that it loads. */
+function emptied(view: View): HTMLElement {
+  const root = rootOf(view);
+  render(nothing, root);
+  return root;
+}
+
+/** What is let go beside the stage, or beside the table, is taken all the same; the browser would leave the page and open it. */
+function dropAnywhere(element: XrayClassifier, many: (transfer: DataTransfer) => void): void {
   window.addEventListener('dragover', (event) => event.preventDefault());
   window.addEventListener('drop', (event) => {
     if (event.defaultPrevented || event.dataTransfer === null) return;
     event.preventDefault();
-    if (element.closest('[hidden]') !== null) return;
-    element.accept(event.dataTransfer);
+    if (element.closest('[hidden]') === null) element.accept(event.dataTransfer);
+    else if (!rootOf('many').hidden && event.dataTransfer.types.includes('Files')) many(event.dataTransfer);
   });
 }
 
@@ -95,18 +126,6 @@ async function offerSamples(element: XrayClassifier): Promise<void> {
   render(samples(held, choose), list);
   list.querySelectorAll('canvas').forEach((canvas, i) => canvas.getContext('2d')?.drawImage(held[i]!.pixels, 0, 0));
   section('samples').hidden = false;
-}
-
-/** A section that is there only where the card has something for it that makes sense: the core does not read these parts. */
-function show(id: string, of: () => TemplateResult | undefined): void {
-  let content;
-  try {
-    content = of();
-  } catch (error) {
-    console.error(`the card's part "${id}" is malformed`, error);
-  }
-  section(`${id}-section`).hidden = content === undefined;
-  render(content ?? nothing, section(id));
 }
 
 function section(id: string): HTMLElement {

@@ -2,11 +2,11 @@
 
 import type { XrayClassifier } from './element';
 import { modelFolder } from './index';
-import type { ModelFiles } from './types';
+import type { ModelCard, ModelFiles } from './types';
 
 /** What the choices beside the site's own models are called in the list. */
-const ADDRESS = 'address';
-const FOLDER = 'folder';
+export const ADDRESS = 'address';
+export const FOLDER = 'folder';
 
 /** Lets the form choose the element's model, and says in words what is in use and what is wrong. */
 export function pickModels(form: HTMLFormElement, element: XrayClassifier): void {
@@ -55,10 +55,12 @@ export function pickModels(form: HTMLFormElement, element: XrayClassifier): void
       if (typeof found !== 'string') open(found);
     });
   });
-  element.addEventListener('roentgen-ready', ({ detail: { card } }) => {
-    said.textContent = `In use: ${card.name}, version ${card.version}.`;
-  });
+  const inUse = ({ name, version }: ModelCard): void => {
+    said.textContent = `In use: ${name}, version ${version}.`;
+  };
+  element.addEventListener('roentgen-ready', ({ detail: { card } }) => inUse(card));
   show(list.value);
+  if (element.card !== undefined) inUse(element.card);
   form.hidden = false;
 }
 
@@ -73,7 +75,7 @@ function refusal(address: string): string {
   // The policy would stop it, and the error would be one of the network.
   return url.origin === location.origin
     ? ''
-    : `This page may ask no site but its own (${location.host}), which is how your films stay here. Download the model and choose its folder instead.`;
+    : `This page may ask no site but its own (${location.host}), which is how your images stay here. Download the model and choose its folder instead.`;
 }
 
 /** The model among the files of a folder, or what is wrong with it. */
@@ -102,6 +104,6 @@ function weightsIn(card: string): string | undefined {
 
 function part<T extends HTMLElement>(form: HTMLFormElement, selector: string, kind: new () => T): T {
   const found = form.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`index.html has no ${selector} in the picker`);
+  if (!(found instanceof kind)) throw new Error(`the picker has no ${selector}`);
   return found;
 }

@@ -1,36 +1,13 @@
-/** The page's sections that are written from the model's card and its sample pictures. */
+/** The sections of the model's view that are written from its card. */
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, list, percent } from './format';
 import type { Evaluation, Interval, MetricsEntry, ModelCard, SourceAccuracy } from './types';
 
-/** A sample picture, fetched and decoded. */
-export interface Held {
-  /** Its name is the caption. */
-  file: File;
-  pixels: ImageBitmap;
-  /** The class whose films were averaged. */
-  name: string;
-  /** How many. */
-  n: number;
-}
-
-/** The sample pictures as buttons; their canvases are drawn by the caller. */
-export function samples(held: Held[], choose: (sample: Held) => void): TemplateResult[] {
-  return held.map(
-    (sample) => html`<li>
-      <button type="button" @click=${() => choose(sample)}>
-        <canvas width=${sample.pixels.width} height=${sample.pixels.height} aria-hidden="true"></canvas>
-        <span>${sample.name}<small>Average of ${count(sample.n)} films</small></span>
-      </button>
-    </li>`,
-  );
-}
-
 /** What the model tells apart and how well. */
 export function facts(card: ModelCard): TemplateResult {
   const { height, width } = card.preprocess;
-  const seen = card.mirrored ? 'the film, and at its mirror image, each' : 'the film';
+  const seen = card.mirrored ? 'the image, and at its mirror image, each' : 'the image';
   return html`
     ${card.summary?.length ? html`<ul id="summary">${card.summary.map((one) => html`<li>${one}</li>`)}</ul>` : nothing}
     <p>
@@ -68,8 +45,8 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
       <table>
         <thead>
           <tr>
-            <th scope="col">Films the model had not seen</th>
-            <th scope="col">Films</th>
+            <th scope="col">Images the model had not seen</th>
+            <th scope="col">Images</th>
             <th scope="col">Right</th>
             <th scope="col">95\u202f% interval</th>
             <th scope="col">AUROC</th>
@@ -90,7 +67,7 @@ function measured(metrics: MetricsEntry[]): TemplateResult {
       </table>
     </div>
     ${grouped
-      ? html`<p class="quiet">Intervals of whole sets resample patients, not films: films of one patient are alike.</p>`
+      ? html`<p class="quiet">Intervals of whole sets resample patients, not images: images of one patient are alike.</p>`
       : nothing}
   `;
 }

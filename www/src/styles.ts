@@ -161,7 +161,7 @@ export const styles = css`
   }
 
   .dragging::after {
-    content: 'Let go to judge this film';
+    content: 'Let go to classify it';
     position: absolute;
     inset: auto 0 2.25rem;
     text-align: center;
@@ -222,6 +222,10 @@ export const styles = css`
   .refused .scores,
   .refused .label {
     opacity: 0.75;
+  }
+
+  p + .scores {
+    margin-top: 0.9rem;
   }
 
   .scores {

@@ -1,4 +1,4 @@
-/** The trained model's part of the training page: what it is worth on the test films, and what is done with it. */
+/** The trained model's part of the training page: what it is worth on the test images, and what is done with it. */
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { area, count, interval, percent } from './format';
@@ -12,50 +12,62 @@ export function evaluation(state: TrainState, actions: TrainActions): TemplateRe
   const untested = data === undefined || total(data.report.test) === 0;
   return html`
     <section class="step" aria-labelledby="evaluation-title">
-      <h2 id="evaluation-title">The trained model</h2>
+      <h2 id="evaluation-title" tabindex="-1">The trained model</h2>
       <div class="text">
         <p class="buttons">
           <button type="button" class="primary" ?disabled=${evaluating || untested} @click=${actions.evaluate}>
-            ${evaluating ? 'Evaluating…' : 'Evaluate on the test films'}
+            ${evaluating ? 'Evaluating…' : 'Evaluate on the test images'}
           </button>
-          <button type="button" @click=${actions.use}>Use it to judge films</button>
+          <button type="button" @click=${actions.use}>Use it to classify images</button>
           <button type="button" ?disabled=${saving} @click=${actions.save}>${saving ? 'Saving…' : 'Save it…'}</button>
         </p>
-        ${untested ? html`<p class="quiet">There are no test films: how good it is on films it has not seen is not known.</p>` : nothing}
+        ${untested ? html`<p class="quiet">There are no test images: how good it is on images it has not seen is not known.</p>` : nothing}
         ${problem(state, 'evaluation', actions)}
-        ${measured === undefined
-          ? nothing
-          : [
-              accuracy(measured),
-              confusion(measured, state, actions),
-              rates(measured),
-              threshold(measured, state, actions),
-              curves(measured),
-              reliability(measured),
-            ]}
+        ${measured === undefined ? nothing : results(measured, 'test images', state, actions)}
       </div>
     </section>
   `;
 }
 
-function accuracy({ evaluation }: Measured): TemplateResult {
+/** What was measured on images that are called `what`. */
+export function results(
+  measured: Measured,
+  what: string,
+  state: Pick<TrainState, 'cell' | 'threshold'>,
+  actions: Pick<TrainActions, 'open' | 'threshold'>,
+): unknown[] {
+  return [
+    accuracy(measured, what),
+    confusion(measured, state, actions),
+    rates(measured),
+    threshold(measured, state, actions),
+    curves(measured),
+    reliability(measured),
+  ];
+}
+
+function accuracy({ evaluation }: Measured, what: string): TemplateResult {
   const { n, accuracy, accuracy_interval, accuracy_interval_by_group, loss } = evaluation;
   return html`<p id="accuracy">
-    <strong>${percent(accuracy)}</strong> of ${count(n)} test films are called rightly (95\u202f% interval
-    ${interval(accuracy_interval_by_group ?? accuracy_interval)}); loss ${loss.toFixed(4)}. On films of another hospital it may do
+    <strong>${percent(accuracy)}</strong> of ${count(n)} ${what} are classified correctly (95\u202f% interval
+    ${interval(accuracy_interval_by_group ?? accuracy_interval)}); loss ${loss.toFixed(4)}. On images of another hospital it may do
     worse.
   </p>`;
 }
 
-function confusion({ evaluation, films }: Measured, { cell }: TrainState, actions: TrainActions): TemplateResult {
+function confusion(
+  { evaluation, films }: Measured,
+  { cell }: Pick<TrainState, 'cell'>,
+  actions: Pick<TrainActions, 'open'>,
+): TemplateResult {
   const { confusion, classes } = evaluation;
   const isOpen = (truth: number, called: number) => cell?.[0] === truth && cell[1] === called;
   return html`
-    <div class="table" tabindex="0" role="region" aria-label="Truth against what was called">
+    <div class="table" tabindex="0" role="region" aria-label="Confusion matrix">
       <table id="confusion">
         <thead>
           <tr>
-            <th scope="col">Truth ↓ called →</th>
+            <th scope="col">True class ↓ predicted →</th>
             ${classes.map((name) => html`<th scope="col">${name}</th>`)}
           </tr>
         </thead>
@@ -68,7 +80,7 @@ function confusion({ evaluation, films }: Measured, { cell }: TrainState, action
                   <button
                     type="button"
                     class="cell"
-                    aria-label="${confusion[truth]?.[c]} films of ${name} called ${called}: show them"
+                    aria-label="${confusion[truth]?.[c]} images of ${name} classified as ${called}: show them"
                     aria-expanded=${isOpen(truth, c)}
                     @click=${() => actions.open(isOpen(truth, c) ? undefined : [truth, c])}
                   >
@@ -83,8 +95,8 @@ function confusion({ evaluation, films }: Measured, { cell }: TrainState, action
     </div>
     ${cell === undefined
       ? nothing
-      : html`<div role="region" aria-label="Films of the cell">
-          <p class="quiet">Films of ${classes[cell[0]]} called ${classes[cell[1]]}:</p>
+      : html`<div role="region" aria-label="Images of the cell">
+          <p class="quiet">Images of ${classes[cell[0]]} classified as ${classes[cell[1]]}:</p>
           <ul class="opened">
             ${films
               .filter(({ truth, called }) => truth === cell[0] && called === cell[1])
@@ -107,7 +119,7 @@ function rates({ evaluation, curves }: Measured): TemplateResult {
       <thead>
         <tr>
           <th scope="col">Class against the rest</th>
-          <th scope="col">Films</th>
+          <th scope="col">Images</th>
           <th scope="col">AUROC</th>
           <th scope="col">Average precision</th>
           <th scope="col">Sensitivity</th>
@@ -132,7 +144,11 @@ function rates({ evaluation, curves }: Measured): TemplateResult {
 }
 
 /** What becomes of sensitivity and specificity where a class is called from another probability on. */
-function threshold({ evaluation }: Measured, { threshold }: TrainState, actions: TrainActions): TemplateResult | typeof nothing {
+function threshold(
+  { evaluation }: Measured,
+  { threshold }: Pick<TrainState, 'threshold'>,
+  actions: Pick<TrainActions, 'threshold'>,
+): TemplateResult | typeof nothing {
   if (threshold === undefined) return nothing;
   const { label, value, rates } = threshold;
   const { classes } = evaluation;
@@ -160,7 +176,7 @@ function threshold({ evaluation }: Measured, { threshold }: TrainState, actions:
         : html`Sensitivity ${share(rates.sensitivity, rates.sensitivity_interval)}, specificity
           ${share(rates.specificity, rates.specificity_interval)}.`}
     </output>
-    <small>A threshold that is chosen on these films looks better on them than on any others.</small>
+    <small>A threshold that is chosen on these images looks better on them than on any others.</small>
   </fieldset>`;
 }
 
@@ -183,13 +199,13 @@ function reliability({ reliability, expected_calibration_error: error }: Measure
   return html`
     <div class="curves">
       <figure>
-        <figcaption>Reliability: how often a film is called rightly, by the probability it is called with</figcaption>
+        <figcaption>Reliability: how often an image is classified correctly, by the probability of its class</figcaption>
         <div data-curve="reliability" aria-hidden="true"></div>
       </figure>
     </div>
     <p id="calibration">
       Expected calibration error ${area(error)} (${reliability.length} bins): so far are probability and truth apart on average.
-      With few films chance alone makes some of it.
+      With few images chance alone makes some of it.
     </p>
     <details>
       <summary>The reliability diagram as a table</summary>
@@ -198,9 +214,9 @@ function reliability({ reliability, expected_calibration_error: error }: Measure
           <thead>
             <tr>
               <th scope="col">Probability</th>
-              <th scope="col">Films</th>
+              <th scope="col">Images</th>
               <th scope="col">Mean probability</th>
-              <th scope="col">Called rightly</th>
+              <th scope="col">Correct</th>
             </tr>
           </thead>
           <tbody>

@@ -47,11 +47,11 @@ export async function settingsOf(fields: Fields, trainer: Trainer): Promise<Part
     if (whole && (!Number.isInteger(value) || value < 0)) throw new SettingsError(`${name} must be a whole number`);
     return value;
   };
-  number('patience', 'the epochs without a better one', true);
+  number('patience', 'early stopping patience', true);
   return {
     epochs: number('epochs', 'epochs', true),
-    steps_per_epoch: number('steps', 'steps in an epoch', true),
-    batch_size: number('batch', 'films in a step', true),
+    steps_per_epoch: number('steps', 'steps per epoch', true),
+    batch_size: number('batch', 'batch size', true),
     optimizer: fields.optimizer === 'sgd' ? { kind: 'sgd', momentum: number('momentum', 'momentum') } : trainer.recipe.optimizer,
     learning_rate: number('rate', 'learning rate'),
     augment: await trainer.augmentation(number('augment', 'augmentation')),

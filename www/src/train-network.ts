@@ -1,5 +1,6 @@
 /** Which network the page trains: the tutorial's from random weights, or a model's, its last layer or all of it. */
 
+import { SITE_MODELS } from './page/site-models';
 import type { NetworkOptions, Settings } from './train';
 import type { ModelFiles, ValueRange } from './types';
 
@@ -17,13 +18,7 @@ export interface NetworkChoice {
 /** In place of an address: a folder of the user's. */
 export const FOLDER = 'folder';
 
-/** The site's own models by address: those that are offered for judging. */
-export function siteModels(): [string, string][] {
-  const options = [...document.querySelectorAll<HTMLOptionElement>('#picker [name=model] option')];
-  return options.filter(({ value }) => value.endsWith('/')).map(({ value, text }) => [value, text]);
-}
-
-export const RANDOM: NetworkChoice = { learns: 'random', model: siteModels()[0]?.[0] ?? FOLDER, files: undefined, range: undefined };
+export const RANDOM: NetworkChoice = { learns: 'random', model: SITE_MODELS[0]?.[0] ?? FOLDER, files: undefined, range: undefined };
 
 /** What the trainer is asked for; undefined as long as a folder is to be chosen. */
 export function optionsOf({ learns, model, files, range: valueRange }: NetworkChoice): NetworkOptions | undefined {
@@ -36,6 +31,6 @@ export function optionsOf({ learns, model, files, range: valueRange }: NetworkCh
 export function chosenBy({ start, freeze, preprocess }: Settings): NetworkChoice {
   const { value_range: range } = preprocess;
   if (start === undefined) return { ...RANDOM, range };
-  const own = siteModels().find(([address]) => address.split('/').at(-2) === start.model);
+  const own = SITE_MODELS.find(([address]) => address.split('/').at(-2) === start.model);
   return { learns: freeze === 'backbone' ? 'last' : 'all', model: own?.[0] ?? FOLDER, files: undefined, range };
 }

@@ -4,6 +4,7 @@ import { render } from 'lit';
 import { InternalError, isAbort, RoentgenError, SettingsError } from './errors';
 import { Curves } from './train-charts';
 import { Camera } from './train-camera';
+import { SAMPLE_FIELDS, SAMPLE_IMAGES, sampleZip } from './page/train/samples';
 import { modelFilesOf } from './picker';
 import { download, filesOf, filesOfDrop, zipped } from './train-files';
 import { createTrainer, type Kept, type PathFile, type Reading, type Trainer, type TrainingData } from './train';
@@ -79,6 +80,7 @@ export class TrainPage {
   }
 
   readonly #actions: TrainActions = {
+    trySamples: () => void this.#trySamples(),
     picked: (input) => {
       const files = filesOf(input.files ?? []);
       input.value = '';
@@ -222,6 +224,35 @@ export class TrainPage {
         await this.#takeUp(trainer, taken.kept);
       }
     });
+  }
+
+  /** From nothing to a trained model that is evaluated, with no other decision. */
+  async #trySamples(): Promise<void> {
+    await this.#guard('films', async () => {
+      this.#show({ reading: { done: 0, total: SAMPLE_IMAGES } });
+      let zip;
+      try {
+        zip = await sampleZip();
+      } finally {
+        this.#show({ reading: undefined });
+      }
+      if (this.#state.network.learns !== 'random') await this.#choose(RANDOM);
+      await this.#read([zip]);
+    });
+    if (this.#state.data === undefined) return;
+    this.#show({ fields: { ...this.#state.fields, ...SAMPLE_FIELDS } });
+    const trained = this.#train(false);
+    // The button that was pressed is gone; the curves are what is worth looking at.
+    this.#lookAt('run-title');
+    await trained;
+    if (this.#state.measured !== undefined) this.#lookAt('evaluation-title');
+  }
+
+  #lookAt(id: string): void {
+    this.#draw();
+    const heading = this.root.querySelector<HTMLElement>(`#${id}`);
+    heading?.scrollIntoView();
+    heading?.focus({ preventScroll: true });
   }
 
   /** Films of one class beside those that are there. */

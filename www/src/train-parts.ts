@@ -9,6 +9,8 @@ import type { Fields, TrainState } from './train-state';
 
 /** What the view can ask the page to do. */
 export interface TrainActions {
+  /** Trains on the sample images. */
+  trySamples(): void;
   picked(input: HTMLInputElement): void;
   dropped(event: DragEvent): void;
   dragged(over: boolean): void;

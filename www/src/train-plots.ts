@@ -83,7 +83,7 @@ async function drawReliability(into: HTMLElement, bins: ReliabilityBin[]): Promi
   };
   await plot(
     {
-      ...square(into, 'probability', 'called rightly'),
+      ...square(into, 'probability', 'correct'),
       series: [{}, { stroke: TRAIN, width: 2, points: { show: true, size: 7 } }],
       hooks: { draw: [whiskers] },
     },

@@ -3,7 +3,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { live } from 'lit/directives/live.js';
 import { count } from './format';
-import { FOLDER, siteModels, type NetworkChoice } from './train-network';
+import { SITE_MODELS } from './page/site-models';
+import { FOLDER, type NetworkChoice } from './train-network';
 import { problem, type TrainActions } from './train-parts';
 import type { Fields, TrainState } from './train-state';
 
@@ -29,7 +30,7 @@ export function recipe(state: TrainState, actions: TrainActions, busy: boolean):
     </select></label>`;
   return html`
     <section class="step" aria-labelledby="recipe-title">
-      <h2 id="recipe-title">Recipe</h2>
+      <h2 id="recipe-title">2. Settings</h2>
       <div class="text">
         ${found.length > 2
           ? html`<fieldset class="classes">
@@ -49,14 +50,18 @@ export function recipe(state: TrainState, actions: TrainActions, busy: boolean):
             </fieldset>`
           : nothing}
         ${network(state, actions, busy)}
-        <div class="fields">
-          ${number('epochs', 'Epochs')} ${number('steps', 'Steps in an epoch')} ${number('batch', 'Films in a step')}
+        <details id="more">
+          <summary>More settings</summary>
+          <p class="quiet">They suit the network as they are.</p>
+          <div class="fields">
+          ${number('epochs', 'Epochs')} ${number('steps', 'Steps per epoch')} ${number('batch', 'Batch size')}
           ${choice('optimizer', 'Optimiser', { adam: 'Adam', sgd: 'SGD with momentum' })}
           ${number('rate', 'Learning rate', 'any')} ${fields.optimizer === 'sgd' ? number('momentum', 'Momentum', 'any') : nothing}
           ${number('augment', 'Augmentation, 0 to 3', 'any')}
-          ${choice('balance', 'Films are drawn', { none: 'as they are', classes: 'every class equally often' })}
-          ${number('patience', 'Stop after epochs without a better one; 0: never')} ${number('seed', 'Seed')}
-        </div>
+          ${choice('balance', 'Class balance', { none: 'as in the images', classes: 'every class equally often' })}
+          ${number('patience', 'Early stopping patience, epochs; 0: never')} ${number('seed', 'Seed')}
+          </div>
+        </details>
         ${problem(state, 'settings', actions)}
         <details>
           <summary>The network, layer by layer</summary>
@@ -72,9 +77,9 @@ function network(state: TrainState, actions: TrainActions, busy: boolean): Templ
   const disabled = busy || state.reading !== undefined;
   const chosen = (event: Event) => (event.target as HTMLInputElement | HTMLSelectElement).value;
   const ways = {
-    random: 'The tutorial’s CNN, from random weights',
-    last: 'A trained model, its last layer only (seconds)',
-    all: 'A trained model, all layers',
+    random: 'The tutorial’s network, from random weights',
+    last: 'Adapt a trained model: its last layer (seconds)',
+    all: 'Adapt a trained model: all layers',
   } satisfies Record<NetworkChoice['learns'], string>;
   return html`<fieldset class="classes">
     <legend>Network</legend>
@@ -95,7 +100,7 @@ function network(state: TrainState, actions: TrainActions, busy: boolean): Templ
       : html`<label
             >Model
             <select name="start" .value=${live(model)} ?disabled=${disabled} @change=${(event: Event) => actions.network({ model: chosen(event) })}>
-              ${[...siteModels(), [FOLDER, 'A folder of mine…']].map(([value, text]) => html`<option value=${value!} ?selected=${model === value}>${text}</option>`)}
+              ${[...SITE_MODELS, [FOLDER, 'A folder of mine…'] as const].map(([value, text]) => html`<option value=${value} ?selected=${model === value}>${text}</option>`)}
             </select></label
           >
           ${model === FOLDER
@@ -116,11 +121,11 @@ function network(state: TrainState, actions: TrainActions, busy: boolean): Templ
 
 /** What the network that is chosen learns, and what that costs. */
 function said({ network: { learns }, fields: { augment } }: TrainState): string {
-  if (learns === 'random') return 'Everything is learned from these films, and nothing is known before.';
-  if (learns === 'all') return 'Every layer goes on from what the model has learned. Its normalisations keep their statistics: those of a few films would be bad ones.';
+  if (learns === 'random') return 'Everything is learned from these images, and nothing is known before.';
+  if (learns === 'all') return 'Every layer goes on from what the model has learned. Its normalisations keep their statistics: those of a few images would be bad ones.';
   return Number(augment) === 0
-    ? 'Each film goes through the other layers once; what they make of it is kept, and the last layer learns from that.'
-    : 'Augmentation makes another film of each every time it is drawn, so nothing can be kept of what the other layers make of it: every step runs them. With 0 they run once a film.';
+    ? 'Each image goes through the other layers once; what they make of it is kept, and the last layer learns from that.'
+    : 'Augmentation makes another image of each every time it is drawn, so nothing can be kept of what the other layers make of it: every step runs them. With 0 they run once an image.';
 }
 
 function layers({ layers: all, parameters, learning }: NonNullable<TrainState['architecture']>): TemplateResult {

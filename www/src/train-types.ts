@@ -1,5 +1,6 @@
 /** What crosses the border between the Rust core and the page in training: names and units as in the core's JSON. */
 
+import type { PathFile } from './train-films';
 import type { Evaluation, ModelFiles, Runtime, ValueRange } from './types';
 
 /** The optimiser and its constants. */
@@ -57,6 +58,15 @@ export interface Unreadable {
   path: string;
   kind: string;
   message: string;
+}
+
+/** The images among files, for a model that is there already. */
+export interface Images {
+  files: PathFile[];
+  /** Zips that break off, and their like: sentences. */
+  notes: string[];
+  /** Zips, and files in them, that cannot be read. */
+  unreadable: Unreadable[];
 }
 
 /** The same picture under several names, or pictures that are nearly the same. */

@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { count, list, percent } from './format';
 import type { DataReport, EpochRecord } from './train';
+import { SAMPLE_IMAGES, SAMPLE_MEGABYTES } from './page/train/samples';
 import { evaluation } from './train-evaluation';
 import { MOST_SHOWN, notRead, problem, total, type TrainActions } from './train-parts';
 import { recipe } from './train-recipe';
@@ -22,10 +23,10 @@ export function trainView(state: TrainState, actions: TrainActions): TemplateRes
 /** What a screen reader is told when it changes: not every step. */
 function announcement({ opening, reading, run, epochs, data, settings, evaluating, measured }: TrainState): string {
   if (opening) return 'Loading the trainer.';
-  if (reading !== undefined) return `Reading films, ${Math.floor((4 * reading.done) / Math.max(1, reading.total)) * 25} per cent.`;
+  if (reading !== undefined) return `Reading images, ${Math.floor((4 * reading.done) / Math.max(1, reading.total)) * 25} per cent.`;
   const last = epochs.at(-1);
-  const so = last === undefined ? '' : ` Epoch ${last.epoch} of ${settings?.epochs}: ${percent(last.validation.accuracy)} right in validation.`;
-  if (evaluating) return 'Evaluating on the test films.';
+  const so = last === undefined ? '' : ` Epoch ${last.epoch} of ${settings?.epochs}: validation accuracy ${percent(last.validation.accuracy)}.`;
+  if (evaluating) return 'Evaluating on the test images.';
   switch (run) {
     case 'running':
       return `Training.${so}`;
@@ -36,9 +37,9 @@ function announcement({ opening, reading, run, epochs, data, settings, evaluatin
     case 'stopped':
       return `Training has stopped.${so}`;
     case 'finished':
-      return measured === undefined ? `Training is done.${so}` : `${percent(measured.evaluation.accuracy)} of the test films are called rightly.`;
+      return measured === undefined ? `Training is done.${so}` : `${percent(measured.evaluation.accuracy)} of the test images are classified correctly.`;
     case 'none':
-      return data === undefined ? 'Ready for films.' : `${count(total(data.report.train))} films to train on.`;
+      return data === undefined ? 'Ready for images.' : `${count(total(data.report.train))} images to train on.`;
   }
 }
 
@@ -47,8 +48,9 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
   const folder = (event: Event) => actions.picked(event.target as HTMLInputElement);
   return html`
     <section class="step" aria-labelledby="films-title">
-      <h2 id="films-title">Films</h2>
+      <h2 id="films-title">1. Images</h2>
       <div class="text">
+        ${data !== undefined || kept !== undefined || state.waiting !== undefined ? nothing : samples(state, actions)}
         <div
           class="take ${dragging ? 'dragging' : ''}"
           @dragover=${(event: DragEvent) => (event.preventDefault(), actions.dragged(true))}
@@ -69,13 +71,13 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
         </div>
         ${reading === undefined
           ? nothing
-          : html`<p class="quiet" id="reading">Reading films: ${count(reading.done)} of ${count(reading.total)}</p>
+          : html`<p class="quiet" id="reading">Reading images: ${count(reading.done)} of ${count(reading.total)}</p>
               <progress aria-labelledby="reading" max=${reading.total} .value=${reading.done}></progress>`}
         ${problem(state, 'films', actions)}
         ${state.waiting === undefined || data !== undefined
           ? nothing
           : html`<div class="note" role="status" id="waiting">
-              <p>${count(state.waiting.films)} films are here. ${sentence(state.waiting.waiting)} Add more by hand.</p>
+              <p>${count(state.waiting.films)} images are here. ${sentence(state.waiting.waiting)} Add more by hand.</p>
               ${notRead(state.waiting.unreadable)}
             </div>`}
         ${kept?.run === undefined || state.run !== 'none'
@@ -96,11 +98,26 @@ function films(state: TrainState, actions: TrainActions, busy: boolean): Templat
   `;
 }
 
+/** The way in for whoever has no images. */
+function samples({ opening, reading }: TrainState, actions: TrainActions): TemplateResult {
+  return html`<div class="try">
+    <button type="button" class="primary" ?disabled=${opening || reading !== undefined} @click=${actions.trySamples}>
+      Try it: train on ${SAMPLE_IMAGES} sample images
+    </button>
+    <p class="quiet">
+      It takes about half a minute, and nothing else needs to be decided. Half of the images are normal, half show bacterial pneumonia:
+      children’s chest X-rays of <a href="https://doi.org/10.17632/rscbjbr9sj.2">Kermany et al. (2018)</a>,
+      <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, made grey and reduced to 128 × 128 pixels
+      (${SAMPLE_MEGABYTES} MB).
+    </p>
+  </div>`;
+}
+
 /** Asks once what films mean whose values leave most of their type unused; the warnings say of which that is so. */
 function unused({ data, reading }: TrainState, actions: TrainActions, busy: boolean): TemplateResult | typeof nothing {
   const below = data!.report.unused?.below;
   if (below === undefined) return nothing;
-  return html`<p class="buttons" role="group" aria-label="Values of the films">
+  return html`<p class="buttons" role="group" aria-label="Values of the images">
     <button type="button" class="primary" ?disabled=${busy || reading !== undefined} @click=${() => actions.network({ range: [0, below - 1] })}>
       Scale them by 0 to ${count(below - 1)}
     </button>
@@ -123,9 +140,9 @@ function byHand({ photographing }: TrainState, actions: TrainActions, busy: bool
         actions.addClass(name(event.currentTarget), [...(event.dataTransfer?.files ?? [])]);
       }}
     >
-      <label>or a class by hand: <input type="text" name="class" placeholder="its name" ?disabled=${busy} /></label>
+      <label>or one class at a time: <input type="text" name="class" placeholder="name of the class" ?disabled=${busy} /></label>
       <label class="button"
-        >Its films…<input
+        >Images of the class…<input
           type="file"
           accept="image/*,.tif,.tiff,.dcm,.dicom,application/dicom"
           multiple
@@ -137,7 +154,7 @@ function byHand({ photographing }: TrainState, actions: TrainActions, busy: bool
           }}
       /></label>
       <button type="button" ?disabled=${busy || photographing !== undefined} @click=${(event: Event) => actions.photograph(name(event.target))}>
-        Photograph them…
+        Use the camera…
       </button>
       <small class="quiet">or drop them here</small>
     </form>
@@ -166,7 +183,7 @@ function columns({ labels }: TrainState, actions: TrainActions, busy: boolean): 
   /></label>`;
   return html`<details class="columns">
     <summary class="quiet">Labels in a table (CSV) instead of folders</summary>
-    <p class="quiet">A table among the files is used where there are no class folders. Name it and its columns where they are not guessed, then drop the films again.</p>
+    <p class="quiet">A table among the files is used where there are no class folders. Name it and its columns where they are not guessed, then drop the images again.</p>
     <p class="by-hand">${field('table', 'Table:')} ${field('file', 'column of files:')} ${field('label', 'column of classes:')}</p>
   </details>`;
 }
@@ -177,7 +194,7 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
   const most = Math.max(...train);
   const least = Math.min(...train);
   return html`
-    <div class="table" tabindex="0" role="region" aria-label="Films by class and split">
+    <div class="table" tabindex="0" role="region" aria-label="Images by class and split">
       <table id="counts">
         <thead>
           <tr>
@@ -209,10 +226,10 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
     ${2 * most < 3 * least
       ? nothing
       : html`<p>
-          There are ${(most / least).toFixed(1)} times as many films of one class as of another.
+          There are ${(most / least).toFixed(1)} times as many images of one class as of another.
           ${state.fields.balance === 'classes'
             ? 'Every class is drawn equally often, so the network cannot do well by naming the larger one.'
-            : 'They are drawn as they are; “every class equally often” below evens that out.'}
+            : '“Class balance” under “More settings” can draw every class equally often.'}
           Look at sensitivity and specificity, not at accuracy alone.
         </p>`}
     ${report.warnings.map((warning) => html`<p class="note">${sentence(warning)}</p>`)} ${unused(state, actions, busy)}
@@ -226,14 +243,14 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
     ${report.copies.length === 0
       ? nothing
       : html`<details id="copies">
-          <summary>${count(report.copies.length)} pictures are there more than once, or nearly so</summary>
+          <summary>${count(report.copies.length)} images are there more than once, or nearly so</summary>
           <ul>
             ${report.copies.slice(0, MOST_SHOWN).map(
               ({ exact, films, outcome, left_out, moved }) =>
                 html`<li>
                   ${films.join(exact ? ' = ' : ' ≈ ')}:
                   ${outcome}${left_out.length > 0 ? `; left out: ${list(left_out)}` : ''}${moved.length > 0
-                    ? `; moved to the films that nothing is learnt from: ${list(moved)}`
+                    ? `; moved to the images that nothing is learnt from: ${list(moved)}`
                     : ''}.
                 </li>`,
             )}
@@ -242,7 +259,7 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
     ${leftOut(report)} ${notRead(unreadable)}
     <p class="buttons">
       <button type="button" ?disabled=${busy || state.saving} @click=${actions.export}>Export this project…</button>
-      <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these films</button>
+      <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these images</button>
     </p>
   `;
 }
@@ -274,7 +291,7 @@ function asFiles({ by_class: classes, groups }: DataReport): TemplateResult | ty
   const size = ([height, width]: [number, number]) => `${width} × ${height}`;
   return html`<details id="as-files">
     <summary>Formats, sizes and values by class</summary>
-    <div class="table" tabindex="0" role="region" aria-label="Films as files">
+    <div class="table" tabindex="0" role="region" aria-label="Images as files">
       <table>
         <thead>
           <tr>
@@ -302,7 +319,7 @@ function asFiles({ by_class: classes, groups }: DataReport): TemplateResult | ty
         </tbody>
       </table>
     </div>
-    ${groups === null ? nothing : html`<p>${count(groups.groups)} patients are known, of ${count(groups.images)} films.</p>`}
+    ${groups === null ? nothing : html`<p>${count(groups.groups)} patients are known, of ${count(groups.images)} images.</p>`}
   </details>`;
 }
 
@@ -311,7 +328,7 @@ function training(state: TrainState, actions: TrainActions, busy: boolean): Temp
   const steps = settings === undefined ? 0 : settings.epochs * settings.steps_per_epoch;
   return html`
     <section class="step" aria-labelledby="run-title">
-      <h2 id="run-title">Training</h2>
+      <h2 id="run-title" tabindex="-1">3. Training</h2>
       <div class="text">
         <p class="buttons">
           ${busy
@@ -348,9 +365,9 @@ function pace({ step, pace, settings, run, runtime }: TrainState): string {
   const left = settings.epochs * settings.steps_per_epoch - step.step;
   const seconds = (left * pace) / 1000;
   const time = seconds >= 90 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds)} s`;
-  const speed = pace > 0 ? `, ${((1000 * step.n) / pace).toFixed(1)} films a second` : '';
+  const speed = pace > 0 ? `, ${((1000 * step.n) / pace).toFixed(1)} images a second` : '';
   const threads = runtime === undefined ? '' : `, ${runtime.threads === 1 ? 'one thread' : `${runtime.threads} threads`}`;
-  const so = `Epoch ${Math.min(step.epoch, settings.epochs)} of ${settings.epochs}, step ${count(step.step)} of ${count(settings.epochs * settings.steps_per_epoch)}: loss ${step.running.loss.toFixed(4)}, ${percent(step.running.accuracy)} right${speed}${threads}`;
+  const so = `Epoch ${Math.min(step.epoch, settings.epochs)} of ${settings.epochs}, step ${count(step.step)} of ${count(settings.epochs * settings.steps_per_epoch)}: loss ${step.running.loss.toFixed(4)}, accuracy ${percent(step.running.accuracy)}${speed}${threads}`;
   return run === 'running' && pace > 0 ? `${so}; about ${time} left` : so;
 }
 
@@ -362,9 +379,9 @@ function history(epochs: EpochRecord[]): TemplateResult | typeof nothing {
         <tr>
           <th scope="col">Epoch</th>
           <th scope="col">Loss</th>
-          <th scope="col">Right</th>
+          <th scope="col">Accuracy</th>
           <th scope="col">Validation loss</th>
-          <th scope="col">Right in validation</th>
+          <th scope="col">Validation accuracy</th>
         </tr>
       </thead>
       <tbody>

@@ -29,9 +29,11 @@ import {
 import { packed, projectFolder, unpackedProject, type Packed } from './train-project';
 import { chosen, startingWeights, type Choice, type Chosen, type Model } from './train-start';
 import { Store, whyNotKept } from './train-store';
-import type { Augment, DataReport, EpochRecord, EpochReport, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData, Waiting } from './train-types';
+import type { Augment, DataReport, EpochRecord, EpochReport, Images, JudgedFilm, Kept, Measured, Network, Report, Settings, StepReport, TrainerOpened, TrainingData, Waiting } from './train-types';
 import type { ClassRates, ModelFiles, RunOptions } from './types';
 import { endThreads, openCore } from './wasm';
+import { imagesIn } from './worker/images';
+import { measured } from './worker/measure';
 
 /** Bytes of a file moved at a time. */
 const PIECE_BYTES = 2 ** 20;
@@ -329,6 +331,16 @@ const engine = {
     onProgress: (adapting: Adapting) => unknown,
   ): Promise<Outcome<Adaptation>> {
     return run(job, (signal) => adapted(core, model, files, settings, signal, onProgress));
+  },
+
+  /** The images among files, beside whatever is trained here. */
+  images(job: number, files: PathFile[]): Promise<Outcome<Images>> {
+    return run(job, (signal) => imagesIn(core, files, signal));
+  },
+
+  /** What scores of labelled images say of a model. */
+  measure(job: number, classes: string[], films: JudgedFilm[]): Promise<Outcome<Measured>> {
+    return run(job, async () => measured(core, classes, films));
   },
 
   cancel,

@@ -11,6 +11,8 @@ import type { TrainEngine } from './train-worker';
 import type {
   Augment,
   DataReport,
+  Images,
+  JudgedFilm,
   Kept,
   LabelColumns,
   Measured,
@@ -349,6 +351,21 @@ export class Trainer {
     return this.#telling(onProgress, (tell) =>
       this.#link.call(signal, (job) => this.#link.engine.adapt(job, from, files, { seed, date }, tell)),
     );
+  }
+
+  /**
+   * The images among `files` by all that their names say, zips opened: for {@link createClassifier}. They are not decoded, and
+   * what is trained here is left alone.
+   *
+   * @throws the signal's reason when aborted
+   */
+  images(files: PathFile[], { signal }: CallOptions = {}): Promise<Images> {
+    return this.#link.call(signal, (job) => this.#link.engine.images(job, files));
+  }
+
+  /** What a model of `classes` is worth, by its scores of labelled images. */
+  measure(classes: string[], films: JudgedFilm[], { signal }: CallOptions = {}): Promise<Measured> {
+    return this.#link.call(signal, (job) => this.#link.engine.measure(job, classes, films));
   }
 
   /** Ends the worker; a call under way rejects with an AbortError. */

@@ -24,6 +24,14 @@ export function take(transfer: DataTransfer, how: 'drop' | 'paste'): Taken | Roe
   return takeFrom(files) ?? (entries.length > 0 ? new FolderError() : new NoPictureError(how));
 }
 
+/** Whether a drop or a paste is more than one file: several, a folder, or a zip. Reads `transfer` at once. */
+export function isSeveral(transfer: DataTransfer): boolean {
+  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
+  const holds = (item: DataTransferItem): boolean =>
+    item.webkitGetAsEntry?.()?.isDirectory === true || /\.zip$/i.test(item.getAsFile()?.name ?? '');
+  return items.length > 1 || items.some(holds);
+}
+
 /** The first of `files` that calls itself an image, else the first; undefined when there is none. */
 export function takeFrom(files: Iterable<File>): Taken | undefined {
   const all = [...files];

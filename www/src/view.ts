@@ -41,21 +41,21 @@ export function view(state: State, actions: Actions): TemplateResult {
 
 /** What a screen reader is told when it changes. Errors speak for themselves: they are alerts. */
 export function announcement({ loading, judgement, name }: State): string {
-  const film = name === '' ? 'the film' : name;
+  const film = name === '' ? 'the image' : name;
   switch (judgement.phase) {
     case 'reading':
       return loading.phase === 'loading' ? `Waiting for the model, then reading ${film}.` : `Reading ${film}.`;
     case 'judging':
-      return loading.phase === 'loading' ? `The model is still loading. ${film} is next.` : `Judging ${film}.`;
+      return loading.phase === 'loading' ? `The model is still loading. ${film} is next.` : `Classifying ${film}.`;
     case 'judged': {
       const { result } = judgement;
-      if (result.label === null) return `${film} was not judged. ${result.refused.message}`;
+      if (result.label === null) return `${film} was rejected. ${result.refused.message}`;
       const { answer, label, score, ms, refused, uncertain } = result;
       const likeliest = `${label}, ${probability(score)}`;
-      if (refused !== null) return `${film} was refused, and is shown anyway: ${likeliest}. That means nothing for it.`;
-      if (answer !== null && answer.text !== label) return `${film}: ${answer.text}. Most probable is ${likeliest}. Judged in ${duration(ms)}.`;
+      if (refused !== null) return `${film} was rejected, and is shown anyway: ${likeliest}. That means nothing for it.`;
+      if (answer !== null && answer.text !== label) return `${film}: ${answer.text}. Most probable is ${likeliest}. Classified in ${duration(ms)}.`;
       return answer === null && uncertain
-        ? `${film}: uncertain. Most probable is ${likeliest}. Judged in ${duration(ms)}.`
+        ? `${film}: uncertain. Most probable is ${likeliest}. Classified in ${duration(ms)}.`
         : `${film}: ${likeliest}, in ${duration(ms)}.`;
     }
     case 'failed':
@@ -75,7 +75,7 @@ function stage(state: State, actions: Actions): TemplateResult {
     <canvas
       part="film"
       role="img"
-      aria-label=${film ? `The film ${name}, ${film.fileWidth} by ${film.fileHeight} pixels` : 'No film'}
+      aria-label=${film ? `The image ${name}, ${film.fileWidth} by ${film.fileHeight} pixels` : 'No image'}
       ?hidden=${film === undefined}
     ></canvas>
     <canvas
@@ -87,11 +87,11 @@ function stage(state: State, actions: Actions): TemplateResult {
     ${film === undefined
       ? html`<div class="invitation">
           ${waiting
-            ? html`<p class="lead">Reading the film…</p>`
+            ? html`<p class="lead">Reading the image…</p>`
             : html`<p class="lead mouse">Drop a chest X-ray here</p>
                 <p class="mouse">or paste it, or</p>
-                <p class="lead touch">Judge a chest X-ray</p>
-                <button type="button" class="primary" part="button" @click=${actions.choose}>Choose a film…</button>
+                <p class="lead touch">Classify a chest X-ray</p>
+                <button type="button" class="primary" part="button" @click=${actions.choose}>Choose an image…</button>
                 <p class="formats">PNG · JPEG · TIFF · WebP · BMP · PGM · GIF</p>`}
         </div>`
       : html`<p class="overlay" aria-hidden="true">
@@ -117,12 +117,12 @@ function panel(state: State, actions: Actions): TemplateResult {
           : nothing}
     ${others > 0
       ? html`<p class="note">
-          ${others === 1 ? 'One more file was' : `${count(others)} more files were`} left out: films are judged one at a time.
+          ${others === 1 ? 'One more file was' : `${count(others)} more files were`} left out: images are classified one at a time.
         </p>`
       : nothing}
     <div class="foot">
       ${judgement.phase !== 'none'
-        ? html`<button type="button" part="button" @click=${actions.choose}>Choose another film…</button>`
+        ? html`<button type="button" part="button" @click=${actions.choose}>Choose another image…</button>`
         : nothing}
       <p class="caution" part="caution">For research and teaching. Not a medical device; do not use it for diagnosis.</p>
     </div>
@@ -150,8 +150,8 @@ function download(progress: Progress | undefined): TemplateResult {
 function idle(card: ModelCard, busy: boolean): TemplateResult {
   return html`
     <div>
-      <p class="eyebrow">${busy ? 'Judging…' : 'Ready'}</p>
-      <p class="label">${busy ? '…' : 'No film yet'}</p>
+      <p class="eyebrow">${busy ? 'Classifying…' : 'Ready'}</p>
+      <p class="label">${busy ? '…' : 'No image yet'}</p>
       <p class="quiet">${card.name} tells apart ${list(card.classes)}. ${reliability(card)}</p>
     </div>
   `;
@@ -161,7 +161,7 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
   if (result.label === null) {
     return html`
       <div>
-        <p class="eyebrow">Refused</p>
+        <p class="eyebrow">Rejected</p>
         <p class="label" part="label">No answer</p>
         <p part="refusal" data-reason=${result.refused.reason}>${result.refused.message}</p>
         ${doubts(result, actions)}
@@ -175,14 +175,14 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
       ${result.refused === null
         ? nothing
         : html`<p class="mark" part="refusal" data-reason=${result.refused.reason}>
-            Refused, shown anyway. ${result.refused.message} What follows means nothing for such a picture.
+            Rejected, shown anyway. ${result.refused.message} What follows means nothing for such a picture.
           </p>`}
       ${headline(result, card)}
       ${doubts(result, actions)}
       <ul class="scores" part="scores">
         ${card.classes.map((name) => score(name, result.scores[name] ?? 0, name === result.label))}
       </ul>
-      <p class="quiet">Judged in <span part="time">${duration(result.ms)}</span>, on this device.</p>
+      <p class="quiet">Classified in <span part="time">${duration(result.ms)}</span>, on this device.</p>
       <p class="quiet">${reliability(card)}</p>
     </div>
   `;
@@ -206,19 +206,25 @@ function score(name: string, value: number, first: boolean): TemplateResult {
   `;
 }
 
+/** The answer in words: the classes that fit, or else the most probable one where it is sure enough. */
+export function said({ answer, label, uncertain }: Answer): string {
+  return answer?.text ?? (uncertain ? 'Uncertain' : label);
+}
+
 /** The answer, and in one sentence what it means. */
-function headline({ answer, label, score, uncertain }: Answer, card: ModelCard): TemplateResult {
+function headline(result: Answer, card: ModelCard): TemplateResult {
+  const { answer, label, score, uncertain } = result;
   if (answer !== null) {
-    const { classes, set, text } = answer;
+    const { classes, set } = answer;
     return html`
       <p class="eyebrow">${classes.length === 0 ? 'No answer' : 'Answer'}</p>
-      <p class="label" part="label">${text}</p>
+      <p class="label" part="label">${said(result)}</p>
       <p part="meaning">${classes.length === 1 ? alone(card) : `This image fits ${list(set)}; the model cannot tell which it is.`}</p>
     `;
   }
   return html`
     <p class="eyebrow">${uncertain ? 'No sure answer' : 'Most probable'}</p>
-    <p class="label" part="label">${uncertain ? 'Uncertain' : label}</p>
+    <p class="label" part="label">${said(result)}</p>
     ${uncertain && card.uncertain
       ? html`<p part="uncertain">
           Most probable is ${label}, but with ${probability(score)} only. Below
@@ -256,7 +262,7 @@ function reliability({ metrics, audit }: ModelCard): string {
   if (first === undefined) return `How often it is right was not measured.${warning}`;
   const { accuracy, accuracy_interval, accuracy_interval_by_group, n } = first.evaluation;
   const bounds = interval(accuracy_interval_by_group ?? accuracy_interval);
-  return `On ${count(n)} films it had not seen, it was right in ${percent(accuracy)} (95\u202f% interval ${bounds}); on films of another hospital it may do worse.${warning}`;
+  return `On ${count(n)} images it had not seen, it was right in ${percent(accuracy)} (95\u202f% interval ${bounds}); on images of another hospital it may do worse.${warning}`;
 }
 
 function share(progress: Progress | undefined): number {

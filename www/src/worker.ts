@@ -54,6 +54,7 @@ const engine = {
     image: Blob | ImageData,
     showAnyway: boolean,
     range: ValueRange | undefined,
+    side: number | undefined,
     onFilm: (film: Film) => unknown,
   ): Promise<Outcome<Classification>> {
     return run(job, async (signal) => {
@@ -61,7 +62,7 @@ const engine = {
       try {
         const decoded = performance.now() - started;
         // Awaited, so that the page shows the film before it shows what is said of it.
-        const picture = await shown(film);
+        const picture = await shown(film, side);
         await onFilm(Comlink.transfer(picture, [picture.bitmap]));
         const model = await whenOpen(classifier, signal);
         signal.throwIfAborted();
@@ -158,8 +159,8 @@ async function read(file: Blob): Promise<Uint8Array> {
 }
 
 /** The film as the page gets it: an ImageBitmap, which moves and is drawn without copying a pixel on its thread. */
-async function shown(film: DecodedFilm): Promise<Film> {
-  return { fileWidth: film.width, fileHeight: film.height, bitmap: await bitmapOf(film.preview(SHOWN_SIDE)) };
+async function shown(film: DecodedFilm, side = SHOWN_SIDE): Promise<Film> {
+  return { fileWidth: film.width, fileHeight: film.height, bitmap: await bitmapOf(film.preview(side)) };
 }
 
 /** The pixels as an ImageBitmap; frees what they were in. */
