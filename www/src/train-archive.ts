@@ -9,8 +9,8 @@ declare class FileReaderSync {
   readAsArrayBuffer(blob: Blob): ArrayBuffer;
 }
 
-/** The most bytes of a zip in a zip, and of any other file in one: the core's limit for films. */
-const MOST_INNER_BYTES = 2 * 2 ** 30;
+/** The most bytes of a zip in a zip or of a model's weights, and of any other file in a zip: the core's limit for images. */
+const MOST_LARGE_BYTES = 2 * 2 ** 30;
 const MOST_FILE_BYTES = 64 * 2 ** 20;
 
 /** Files with every zip replaced by what it holds. */
@@ -65,9 +65,10 @@ async function open(core: TrainingCore, path: string, file: Blob, found: Unpacke
       if (inner.endsWith('/')) continue;
       const at = `${into}/${inner}`;
       const nested = core.isArchive(inner.split('/').at(-1) ?? inner, new Uint8Array());
+      const most = nested || inner.endsWith('.safetensors') ? MOST_LARGE_BYTES : MOST_FILE_BYTES;
       const pieces: Uint8Array<ArrayBuffer>[] = [];
       try {
-        zip.copy(i, nested ? MOST_INNER_BYTES : MOST_FILE_BYTES, (piece: Uint8Array<ArrayBuffer>) => void pieces.push(piece));
+        zip.copy(i, most, (piece: Uint8Array<ArrayBuffer>) => void pieces.push(piece));
       } catch (cause) {
         found.unreadable.push({ path: at, ...failureOf(cause) });
         continue;
