@@ -96,7 +96,7 @@ test('a screen reader hears the model come, the result and the errors', async ()
   await status.filter({ hasText: `film.png: ${said}` }).waitFor({ state: 'attached' });
   assert.match(await status.innerText(), /\d\u202f%(, in|\. Classified in) \d+ ms\.$/);
   await judge(page, picture('broken/text.png'));
-  await page.getByRole('alert').filter({ hasText: 'Export the image as PNG' }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'Export the image as DICOM, PNG' }).waitFor();
   await page.getByRole('img', { name: 'The image' }).waitFor({ state: 'hidden' });
   await context.close();
 });
