@@ -24,7 +24,7 @@ const sentence = (page) => page.locator('[part=error] .sentence').innerText();
 test('each broken file gets its sentence and the kind the command line gives, and the next good film is judged', async () => {
   const { page, complaints } = opened;
   const sentences = {
-    'broken/text.png': /Export the image as PNG/,
+    'broken/text.png': /Export the image as DICOM, PNG/,
     'broken/page.jpg': /^A web page is not supported: open its address/,
     'broken/cut-baseline-90.jpg': /damaged or incomplete/,
     'broken/cut-progressive-50.jpg': /damaged or incomplete/,
