@@ -50,8 +50,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let mut weights = models.iter().map(|(_, bytes)| read_weights(bytes)).collect::<Result<Vec<_>>>()?;
     weights.iter_mut().for_each(|weights| weights.0.retain(|name, _| !name.starts_with(BESIDE)));
-    let names = |weights: &Weights| weights.0.keys().cloned().collect::<Vec<_>>();
-    if weights.iter().any(|other| names(other) != names(&weights[0])) {
+    if weights.iter().any(|other| !other.0.keys().eq(weights[0].0.keys())) {
         let graph = Architecture::of(first)?.network(&first.preprocess, first.classes.len())?;
         weights = weights.into_iter().map(|weights| folded(&graph, weights)).collect::<Result<_>>()?;
     }
