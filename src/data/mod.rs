@@ -69,7 +69,7 @@ pub use loader::{Balance, Batch, Loader, LoaderConfig};
 #[cfg(feature = "training")]
 pub use named::NamedTables;
 #[cfg(any(feature = "cli", feature = "training"))]
-pub use named::{Named, Unmatched};
+pub use named::{Named, Unmatched, class_of};
 pub use origin::{Origin, healthy_class, no_pairs};
 pub use style::{match_bands, match_histogram};
 pub use summary::{ClassFacts, Facts, GroupFacts, Summary, summary};

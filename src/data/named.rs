@@ -41,11 +41,7 @@ impl Named {
     pub fn of(paths: &[String], classes: &[String]) -> Result<Self> {
         let visible: Vec<(usize, &str)> =
             paths.iter().map(String::as_str).enumerate().filter(|(_, path)| may_be_image(path, classes)).collect();
-        let class = |path: &str| {
-            let mut above = path.split('/').rev().skip(1);
-            above.find_map(|folder| classes.iter().position(|class| plain(class) == plain(folder)))
-        };
-        let labels: Vec<Option<usize>> = visible.iter().map(|(_, path)| class(path)).collect();
+        let labels: Vec<Option<usize>> = visible.iter().map(|(_, path)| class_of(path, classes)).collect();
         let mut folders = BTreeMap::<&str, usize>::new();
         for ((_, path), _) in visible.iter().zip(&labels).filter(|(_, label)| label.is_none()) {
             *folders.entry(path.rsplit_once('/').map_or("", |(folder, _)| folder)).or_default() += 1;
@@ -99,6 +95,12 @@ impl NamedTables {
 pub(super) fn groups(paths: &[String], tables: &[FoundTable]) -> HashMap<String, String> {
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     groups_of(&paths, tables).rows.into_iter().filter_map(|(path, (group, _))| Some((path, group?))).collect()
+}
+
+/// The class that the nearest folder above a file is called after: capitals, blanks and signs aside.
+pub fn class_of(path: &str, classes: &[String]) -> Option<usize> {
+    let mut above = path.split('/').rev().skip(1);
+    above.find_map(|folder| classes.iter().position(|class| plain(class) == plain(folder)))
 }
 
 /// Letters and digits alone, small.

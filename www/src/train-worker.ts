@@ -33,7 +33,6 @@ import type { Augment, DataReport, EpochRecord, EpochReport, Images, JudgedFilm,
 import type { ClassRates, ModelFiles, RunOptions } from './types';
 import { endThreads, openCore } from './wasm';
 import { imagesIn } from './worker/images';
-import { measured } from './worker/measure';
 
 /** Bytes of a file moved at a time. */
 const PIECE_BYTES = 2 ** 20;
@@ -338,9 +337,14 @@ const engine = {
     return run(job, (signal) => imagesIn(core, files, signal));
   },
 
+  /** The class that the nearest folder above each file is called after. */
+  labels(job: number, paths: string[], classes: string[]): Promise<Outcome<(number | undefined)[]>> {
+    return run(job, async () => paths.map((path) => core.classOf(path, classes)));
+  },
+
   /** What scores of labelled images say of a model. */
   measure(job: number, classes: string[], films: JudgedFilm[]): Promise<Outcome<Measured>> {
-    return run(job, async () => measured(core, classes, films));
+    return run(job, async () => JSON.parse(core.evaluateScores(classes, JSON.stringify(films))) as Measured);
   },
 
   cancel,

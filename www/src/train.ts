@@ -363,6 +363,11 @@ export class Trainer {
     return this.#link.call(signal, (job) => this.#link.engine.images(job, files));
   }
 
+  /** The class, by its place among `classes`, that the nearest folder above each file is called after; undefined for none. */
+  labels(paths: string[], classes: string[], { signal }: CallOptions = {}): Promise<(number | undefined)[]> {
+    return this.#link.call(signal, (job) => this.#link.engine.labels(job, paths, classes));
+  }
+
   /** What a model of `classes` is worth, by its scores of labelled images. */
   measure(classes: string[], films: JudgedFilm[], { signal }: CallOptions = {}): Promise<Measured> {
     return this.#link.call(signal, (job) => this.#link.engine.measure(job, classes, films));

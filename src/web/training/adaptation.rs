@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{Failed, Pieces, into, json};
 use crate::adapt::{Adapted, Adapter, Input, Options, Report, Seen};
-use crate::data::{Named, NamedTables, Unmatched};
+use crate::data::{Named, NamedTables, Unmatched, class_of};
 use crate::error::{Error, Result};
 use crate::formats::{Encoding, ModelCard, WeightsInfo};
 use crate::image::{Limits, decode};
@@ -162,4 +162,10 @@ fn bytes_of(mut file: Pieces) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(file.size() as usize);
     std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|error| Error::Weights { reason: error.to_string() })?;
     Ok(bytes)
+}
+
+/// The class, by its place among `classes`, that the nearest folder above the file at `path` is called after.
+#[wasm_bindgen(js_name = classOf)]
+pub fn class_of_path(path: &str, classes: Vec<String>) -> Option<usize> {
+    class_of(path, &classes)
 }

@@ -1,6 +1,6 @@
 //! What a trained model is worth: its scores of the test films, and the curves that they give.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use super::{Pieces, TrainingSet, json};
@@ -9,7 +9,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::formats::{MetricsEntry, ModelCard};
 use crate::metrics::{
-    ClassRates, Evaluation, RELIABILITY_BINS, ReliabilityBin, argmax, average_precision, confusion,
+    ClassRates, Evaluation, RELIABILITY_BINS, ReliabilityBin, argmax, average_precision, confusion, evaluate,
     expected_calibration_error, precision_recall, reliability, roc,
 };
 use crate::nn::Precision;
@@ -27,8 +27,23 @@ struct Measured {
     reliability: Vec<ReliabilityBin>,
     expected_calibration_error: Option<f64>,
     films: Vec<Judged>,
-    /// The card with the evaluation in it.
-    card: String,
+    /// The card with the evaluation in it, where the model was at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card: Option<String>,
+}
+
+impl Measured {
+    fn of(evaluation: Evaluation, films: Vec<Judged>, classes: usize) -> Self {
+        let reliability = reliability_of(&films);
+        Self {
+            evaluation,
+            curves: (0..classes).map(|class| curves(&films, class)).collect(),
+            expected_calibration_error: expected_calibration_error(&reliability),
+            reliability,
+            films,
+            card: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -38,7 +53,7 @@ struct Curves {
     average_precision: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Judged {
     path: String,
     /// Indices of classes.
@@ -69,19 +84,27 @@ pub fn evaluate_model(card: &str, mut weights: Pieces, set: &TrainingSet, data: 
         let evaluation = classifier.evaluate(&scores, test.labels(), None, test.groups());
         let k = card.classes.len();
         let films: Vec<Judged> = shared.test.iter().zip(scores.chunks_exact(k)).map(judged).collect();
-        let reliability = reliability_of(&films);
         card.metrics =
             vec![MetricsEntry { data: data.to_owned(), split: "test".into(), evaluation: evaluation.clone() }];
-        Ok(Measured {
-            curves: (0..k).map(|class| curves(&films, class)).collect(),
-            expected_calibration_error: expected_calibration_error(&reliability),
-            reliability,
-            films,
-            card: String::from_utf8_lossy(&card.to_json()).into_owned(),
-            evaluation,
-        })
+        let card = Some(String::from_utf8_lossy(&card.to_json()).into_owned());
+        Ok(Measured { card, ..Measured::of(evaluation, films, k) })
     };
     json(&measure().map_err(thrown)?)
+}
+
+/// What [`evaluate_model`] gives but for the card, of images that a model has classified already: `films` is its key of that
+/// name, with at least one image.
+#[wasm_bindgen(js_name = evaluateScores)]
+pub fn evaluate_scores(classes: Vec<String>, films: &str) -> Result<String, JsValue> {
+    let films: Vec<Judged> = serde_json::from_str(films).map_err(JsError::from)?;
+    let k = classes.len();
+    if films.is_empty() || films.iter().any(|film| film.scores.len() != k || film.truth >= k || film.called >= k) {
+        let reason = format!("scores are needed of at least one image, of {k} classes each");
+        return Err(thrown(Error::Dataset { reason }));
+    }
+    let scores: Vec<f32> = films.iter().flat_map(|film| film.scores.iter().copied()).collect();
+    let labels: Vec<usize> = films.iter().map(|film| film.truth).collect();
+    json(&Measured::of(evaluate(&scores, &labels, &classes, None), films, k))
 }
 
 fn judged((film, scores): (&crate::data::Sample, &[f32])) -> Judged {

@@ -15,7 +15,7 @@ import { csv, json } from './export';
 import { manyView } from './many-view';
 import { fetched, Queue, type Item } from './queue';
 import type { ManyActions, ManyState } from './state';
-import { labelOf, rows } from './table';
+import { rows } from './table';
 import { Walk } from './walk';
 
 /** Height of a row in pixels, as in many.css: the place of each is known without drawing those before it. */
@@ -151,7 +151,10 @@ export class ManyPage {
       const card = JSON.parse(model.card) as ModelCard;
       const broken = unreadable.map(({ path, message }) => `${path}: ${message}`);
       if (images.length === 0) throw new NoImagesError(broken.join('; '));
-      const items = images.map(({ path, file }, index): Item => ({ index, path, file, label: labelOf(path, card.classes) }));
+      const labels = await this.#trainer?.labels(images.map(({ path }) => path), card.classes, { signal });
+      signal.throwIfAborted();
+      const labelOf = (index: number): string | undefined => card.classes[labels?.[index] ?? -1];
+      const items = images.map(({ path, file }, index): Item => ({ index, path, file, label: labelOf(index) }));
       this.#show({ items, card, notes: [...notes, ...broken] });
     } catch (cause) {
       if (signal.aborted) return;

@@ -58,13 +58,6 @@ export function answers(items: Item[]): [string, number][] {
   return [...counts].sort(([, a], [, b]) => b - a);
 }
 
-/** The class of `classes` that the nearest folder above a file is called after, capitals, blanks and signs aside. */
-export function labelOf(path: string, classes: string[]): string | undefined {
-  const plain = (name: string): string => name.normalize().toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
-  const above = path.split('/').slice(0, -1).reverse();
-  return above.flatMap((folder) => classes.filter((name) => plain(name) === plain(folder)))[0];
-}
-
 function isShown(item: Item, shown: Shown): boolean {
   if (typeof shown === 'object') return item.result?.label != null && answerOf(item) === shown.answer;
   switch (shown) {
