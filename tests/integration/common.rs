@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use roentgen::formats::folder::write_model_folder;
 use roentgen::formats::{Encoding, ModelCard, Storage, Weight, WeightsInfo, write_weights};
+use roentgen::image::{Limits, decode};
 use roentgen::models::Architecture;
 use serde_json::Value;
 
@@ -128,4 +129,21 @@ pub fn json_of(output: &Output) -> Value {
 /// What the command said, which has to be UTF-8.
 pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
+}
+
+/// Small enough that a lie about the size costs nothing.
+pub const FUZZ: Limits = Limits { max_side: 4096, max_pixels: 1 << 18, max_bytes: 1 << 20 };
+
+/// Decodes an image file with each byte changed in six ways: it has to return, and what is readable has luminance in `[0, 1]`.
+pub fn change_every_byte(name: &str, mut bytes: Vec<u8>) {
+    for i in 0..bytes.len() {
+        let kept = bytes[i];
+        for changed in [0, 1, 0x7f, 0xff, kept ^ 0x80, kept.wrapping_add(1)] {
+            bytes[i] = changed;
+            if let Ok(image) = decode(&bytes, &FUZZ) {
+                assert!(image.luma().iter().all(|v| (0.0..=1.0).contains(v)), "{name}, byte {i} = {changed}");
+            }
+        }
+        bytes[i] = kept;
+    }
 }
