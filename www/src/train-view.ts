@@ -105,7 +105,7 @@ function samples({ opening, reading }: TrainState, actions: TrainActions): Templ
       Try it: train on ${SAMPLE_IMAGES} sample images
     </button>
     <p class="quiet">
-      It takes about half a minute, and nothing else needs to be decided. Half of the images are normal, half show bacterial pneumonia:
+      It takes about a minute, and nothing else needs to be decided. Half of the images are normal, half show bacterial pneumonia:
       children’s chest X-rays of <a href="https://doi.org/10.17632/rscbjbr9sj.2">Kermany et al. (2018)</a>,
       <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, made grey and reduced to 128 × 128 pixels
       (${SAMPLE_MEGABYTES} MB).
