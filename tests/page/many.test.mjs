@@ -169,7 +169,7 @@ test('several files let go on the classifier are taken to the table, which is go
   await page.keyboard.press('Enter');
   assert.equal((await event(page, 'roentgen-result')).name, files[59].name);
   const bar = page.getByRole('group', { name: 'Images of the table' });
-  assert.match(await bar.innerText(), /Image 60 of 60/);
+  await bar.getByText('Image 60 of 60').waitFor();
   assert.ok(await bar.getByRole('button', { name: 'Next' }).isDisabled());
   await bar.getByRole('button', { name: 'Previous' }).click();
   assert.equal((await event(page, 'roentgen-result', 1)).name, files[58].name);
@@ -177,12 +177,12 @@ test('several files let go on the classifier are taken to the table, which is go
   await page.waitForFunction(() => document.activeElement?.dataset.row === '58');
 
   // By probability from the highest, the other way round, and as they came.
-  const sorted = async () => {
-    await page.getByRole('columnheader', { name: 'Normal' }).getByRole('button').click();
-    return page.getByRole('columnheader', { name: 'Normal' }).getAttribute('aria-sort');
-  };
-  assert.deepEqual([await sorted(), await sorted(), await sorted()], ['descending', 'ascending', 'none']);
-  await sorted();
+  const header = page.getByRole('columnheader', { name: 'Normal' });
+  for (const order of ['descending', 'ascending', 'none', 'descending']) {
+    await header.getByRole('button').click();
+    // The table is drawn with the next frame.
+    await page.locator(`#many th[aria-sort="${order}"]`, { hasText: 'Normal' }).waitFor();
+  }
   await page.locator('.scroller').evaluate((scroller) => scroller.scrollTo(0, 0));
   const first = page.locator('#many tbody tr[aria-rowindex="2"]');
   const { images } = JSON.parse(await saved(page, 'Save as JSON'));

@@ -7,7 +7,7 @@ import type { XrayClassifier } from './element';
 import { InternalError, isAbort, RoentgenError } from './errors';
 import { area, count, interval, percent } from './format';
 import { createTrainer } from './train';
-import { download, filesOf, filesOfDrop, zipped } from './train-files';
+import { download, filesOf, filesOfDrop, zipped } from './files';
 import type { PathFile } from './train-films';
 import type { Interval, ModelFiles, Share } from './types';
 

@@ -13,13 +13,14 @@
 
 import { isFiles, modelFolder } from './address';
 import { Client, type ExplainOptions, type JudgeOptions, type OpenOptions } from './client';
+import type { Trainer, TrainerOptions } from './train';
 import type { Classification, Explanation, ModelCard, ModelFiles, Runtime } from './types';
 
 export { modelFolder } from './address';
 export * from './errors';
 export type * from './types';
 export type { CallOptions, ExplainOptions, JudgeOptions as ClassifyOptions, OpenOptions } from './client';
-export * from './train';
+export type * from './train';
 
 /** Where the model is, what to do while it loads, and how it is to run. */
 export interface ClassifierOptions extends OpenOptions {
@@ -71,4 +72,13 @@ export async function createClassifier({ model, ...options }: ClassifierOptions)
     client.close();
     throw error;
   }
+}
+
+/**
+ * A trainer, see `Trainer`. What it takes is loaded when it is first asked for.
+ *
+ * @throws RoentgenError; the signal's reason when aborted
+ */
+export async function createTrainer(options: TrainerOptions = {}): Promise<Trainer> {
+  return (await import('./train')).createTrainer(options);
 }

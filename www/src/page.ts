@@ -5,7 +5,7 @@ import type { XrayClassifier } from './element';
 import type { ManyPage } from './page/many/many-page';
 import { rootOf, Views, type View } from './page/views';
 import { samples, type Held } from './page/classify/samples';
-import { filesOfDrop } from './train-files';
+import { filesOfDrop } from './files';
 import type { ModelFiles } from './types';
 import { nothing, render } from 'lit';
 

@@ -6,7 +6,7 @@ import { Curves } from './train-charts';
 import { Camera } from './train-camera';
 import { SAMPLE_FIELDS, SAMPLE_IMAGES, sampleZip } from './page/train/samples';
 import { modelFilesOf } from './picker';
-import { download, filesOf, filesOfDrop, zipped } from './train-files';
+import { download, filesOf, filesOfDrop, zipped } from './files';
 import { createTrainer, type Kept, type PathFile, type Reading, type Trainer, type TrainingData } from './train';
 import { FIELDS, fieldsOf, settingsOf } from './train-fields';
 import { chosenBy, optionsOf, RANDOM, type NetworkChoice } from './train-network';

@@ -13,7 +13,7 @@ import { TRAINING, type TrainingCore, type TrainingRun } from './modules';
 import { piecesOf } from './pieces';
 import { isThread, serve } from './pool';
 import { unpacked, type Unpacked } from './train-archive';
-import { zipped } from './train-files';
+import { zipped } from './files';
 import {
   areFor,
   FILES_AT_ONCE,

@@ -6,7 +6,7 @@ import { modelFolder } from '../../address';
 import type { XrayClassifier } from '../../element';
 import { InternalError, isAbort, NoImagesError, RoentgenError } from '../../errors';
 import { createTrainer, type Trainer } from '../../train';
-import { download, filesOf, filesOfDrop } from '../../train-files';
+import { download, filesOf, filesOfDrop } from '../../files';
 import type { PathFile } from '../../train-films';
 import { EvaluationPlots } from '../../train-plots';
 import type { Images, JudgedFilm } from '../../train-types';
