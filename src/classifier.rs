@@ -1,13 +1,15 @@
 //! From the bytes of an image file to a class with a probability: the one file that shows the whole path.
 //!
-//! Opening a model: card → [`read_weights_from`] → the network that [`Architecture`] describes, [`Frozen`].
-//! Each film: [`decode`] → [`plain::refuse`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → network →
-//! [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds → [`Answer`].
+//! Opening a model: card → [`read_weights_from`] → the network that [`Architecture`] describes, a [`Network`].
+//! Each film: [`decode`] → [`plain::refuse`] → [`Preprocess::apply`](crate::preprocess::Preprocess::apply) → candle's tensor
+//! → network → [`Gate::refuse`], and [`softmax`] at the card's temperature → the card's thresholds → [`Answer`].
 //! That the weights are those of the card is for the caller to check first, on the bytes as stored:
 //! [`ModelCard::verify`].
 
 use std::io::Read;
 
+use candle_core::{Device, Tensor};
+use candle_nn::ops::softmax_last_dim;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -20,18 +22,11 @@ use crate::metrics::conformal::sets_reached;
 use crate::metrics::decision::{answered, reached};
 use crate::metrics::{Evaluation, accuracy_by_source, against_the_rest, argmax, evaluate};
 use crate::models::Architecture;
-use crate::nn::{Frozen, Graph, Precision, Weights};
+use crate::nn::{Graph, Network, Precision, Weights, rows, sure};
 use crate::refusal::{Gate, Refusal, plain};
 
 /// What a weights file may hold beside the weights: its header.
 const HEADER_BYTES: usize = 1 << 20;
-
-/// A network with its weights and nothing around it: numbers in, probabilities out.
-pub struct Network {
-    model: Frozen,
-    input: [usize; 3],
-    classes: usize,
-}
 
 /// A network with its weights and the card that says how to feed it.
 pub struct Classifier {
@@ -102,75 +97,20 @@ impl Prediction {
     }
 }
 
-impl Network {
-    /// Builds `architecture` for `classes` classes from unpacked weights.
-    ///
-    /// # Errors
-    /// [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that are not exactly those of
-    /// the architecture.
-    pub fn new(architecture: Architecture, classes: usize, safetensors: &[u8], precision: Precision) -> Result<Self> {
-        let graph = architecture.graph(classes);
-        let weights = unpacked(architecture, &graph, &mut &safetensors[..], safetensors.len() as u64)?;
-        Ok(Self { model: Frozen::new(&graph, weights, precision)?, input: architecture.input(), classes })
-    }
-
-    /// What the network gives for each of `n` films, before [`softmax`].
-    ///
-    /// # Shapes
-    /// - `images`: `[n, channels, height, width]`, preprocessed
-    /// - returns `[n, classes]` row-major
-    ///
-    /// # Errors
-    /// [`Error::BufferLength`] when `images` is not a whole number of films, [`Error::Weights`] when the network's output
-    /// is not finite, which finite weights of absurd size can do.
-    pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
-        finite(self.model.logits(self.films(images)?, images))
-    }
-
-    /// The features of each of `n` films, `[n, features]`: what the last layer, a dense one, makes the logits of.
-    ///
-    /// # Errors
-    /// Those of [`logits`](Self::logits).
-    pub fn features(&self, images: &[f32]) -> Result<Vec<f32>> {
-        let [features, _] = self.model.features(self.films(images)?, images);
-        finite(features)
-    }
-
-    /// The traces that each of `n` films leaves, `[n, traces]`, and its logits: see [`Frozen::traces`].
-    ///
-    /// # Errors
-    /// Those of [`logits`](Self::logits).
-    pub fn traces(&self, images: &[f32]) -> Result<[Vec<f32>; 2]> {
-        let [traces, logits] = self.model.traces(self.films(images)?, images);
-        Ok([finite(traces)?, finite(logits)?])
-    }
-
-    /// The [`features`](Self::features) and the [`traces`](Self::traces) of each of `n` images in one pass.
-    ///
-    /// # Errors
-    /// Those of [`logits`](Self::logits).
-    pub fn features_and_traces(&self, images: &[f32]) -> Result<[Vec<f32>; 2]> {
-        let [features, traces] = self.model.features_and_traces(self.films(images)?, images);
-        Ok([finite(features)?, finite(traces)?])
-    }
-
-    /// How many films `images` holds.
-    fn films(&self, images: &[f32]) -> Result<usize> {
-        let film: usize = self.input.iter().product();
-        let n = images.len() / film;
-        if n == 0 || images.len() != n * film {
-            return Err(Error::BufferLength { expected: n.max(1) * film, found: images.len() });
-        }
-        Ok(n)
-    }
-
-    /// The probability of each class for each of `n` films: [`logits`](Self::logits) in `[0, 1]`, rows summing to 1.
-    ///
-    /// # Errors
-    /// Those of [`logits`](Self::logits).
-    pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
-        Ok(self.logits(images)?.chunks_exact(self.classes).flat_map(softmax).collect())
-    }
+/// Builds `architecture` for `classes` classes from unpacked weights, without a card.
+///
+/// # Errors
+/// [`Error::Weights`], [`Error::TensorMissing`] and [`Error::TensorShape`] for weights that are not exactly those of
+/// the architecture.
+pub fn network(
+    architecture: Architecture,
+    classes: usize,
+    safetensors: &[u8],
+    precision: Precision,
+) -> Result<Network> {
+    let graph = architecture.graph(classes);
+    let weights = unpacked(architecture, &graph, &mut &safetensors[..], safetensors.len() as u64)?;
+    Network::new(&graph, weights, precision)
 }
 
 /// The tensors of a weights file for `graph`.
@@ -182,14 +122,6 @@ fn unpacked(architecture: Architecture, graph: &Graph, file: &mut dyn Read, byte
         return Err(Error::Weights { reason });
     }
     read_weights_from(file, bytes)
-}
-
-/// `values`, unless there are infinite ones among them.
-fn finite(values: Vec<f32>) -> Result<Vec<f32>> {
-    if !values.iter().all(|value| value.is_finite()) {
-        return Err(Error::Weights { reason: "they drive the network's output out of the range of f32".into() });
-    }
-    Ok(values)
 }
 
 impl Classifier {
@@ -222,9 +154,9 @@ impl Classifier {
         let graph = architecture.network(&card.preprocess, classes)?;
         let mut weights = unpacked(architecture, &graph, file, bytes)?;
         let gate = card.refusal.as_ref().map(|info| Gate::take(&mut weights, info.features)).transpose()?;
-        let network = Network { model: Frozen::new(&graph, weights, precision)?, input: graph.input(), classes };
-        if let Some(info) = card.refusal.as_ref().filter(|info| info.features != network.model.trace_len()) {
-            let (given, left) = (info.features, network.model.trace_len());
+        let network = Network::new(&graph, weights, precision)?;
+        if let Some(info) = card.refusal.as_ref().filter(|info| info.features != network.plan().trace_len()) {
+            let (given, left) = (info.features, network.plan().trace_len());
             let reason = format!("`refusal.features` is {given}; `{}` leaves {left}", card.architecture);
             return Err(Error::ModelCard { reason });
         }
@@ -254,12 +186,12 @@ impl Classifier {
         let values = film.values();
         let (logits, refused) = match (&self.gate, &self.card.refusal) {
             (Some(gate), Some(info)) => {
-                let [traces, logits] = self.network.traces(&input)?;
+                let (logits, traces) = self.network.logits_and_traces(&input)?;
                 (self.with_mirror(logits, &input)?, plain::refuse(film).or_else(|| gate.refuse(&traces, info)))
             }
-            _ => (self.logits(&input)?, None),
+            _ => (self.with_mirror(self.network.logits(&input)?, &input)?, None),
         };
-        let scores = probabilities(&logits, self.card.classes.len(), self.card.temperature());
+        let scores = rows(&softmax(&logits, self.card.temperature()));
         let best = argmax(&scores);
         let by_class: ByName<f32> = self.card.classes.iter().cloned().zip(scores.iter().copied()).collect();
         let reaches = |class: &str, threshold: f64| by_class.get(class).is_some_and(|p| f64::from(*p) >= threshold);
@@ -307,11 +239,11 @@ impl Classifier {
     /// # Panics
     /// When `image` is not one film, or there is no such class.
     pub fn heat_map(&self, image: &[f32], class: usize) -> HeatMap {
-        let map = grad_cam(&self.network.model, image, class);
+        let map = grad_cam(self.network.plan(), image, class);
         if !self.card.mirrored {
             return map;
         }
-        let other = grad_cam(&self.network.model, &mirror(image, map.width), class);
+        let other = grad_cam(self.network.plan(), &mirror(image, map.width), class);
         map.mean(&mirror(&other.values, other.width))
     }
 
@@ -321,7 +253,8 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::logits`].
     pub fn scores(&self, images: &[f32]) -> Result<Vec<f32>> {
-        Ok(probabilities(&self.logits(images)?, self.card.classes.len(), self.card.temperature()))
+        let logits = self.with_mirror(self.network.logits(images)?, images)?;
+        Ok(rows(&softmax(&logits, self.card.temperature())))
     }
 
     /// What the model gives for each of `n` films before any calibration: [`Network::logits`], or their mean with those of
@@ -330,16 +263,18 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::logits`].
     pub fn logits(&self, images: &[f32]) -> Result<Vec<f32>> {
-        self.with_mirror(self.network.logits(images)?, images)
+        Ok(rows(&self.with_mirror(self.network.logits(images)?, images)?))
     }
 
     /// The mean of the `logits` of `images` and those of the mirrored images, where the card wants it.
-    fn with_mirror(&self, mut logits: Vec<f32>, images: &[f32]) -> Result<Vec<f32>> {
-        if self.card.mirrored {
-            let mirrored = self.network.logits(&mirror(images, self.card.preprocess.width))?;
-            logits.iter_mut().zip(mirrored).for_each(|(own, other)| *own = 0.5 * (*own + other));
+    fn with_mirror(&self, logits: Tensor, images: &[f32]) -> Result<Tensor> {
+        if !self.card.mirrored {
+            return Ok(logits);
         }
-        Ok(logits)
+        let mirrored = self.network.logits(&mirror(images, self.card.preprocess.width))?;
+        let mean: Vec<f32> =
+            rows(&logits).iter().zip(rows(&mirrored)).map(|(own, other)| 0.5 * (own + other)).collect();
+        Ok(tensor(&mean, self.card.classes.len()))
     }
 
     /// The features that the network judges each of `n` films by, `[n, features]`: what its last layer reads.
@@ -355,7 +290,7 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::logits`].
     pub fn traces(&self, images: &[f32]) -> Result<Vec<f32>> {
-        self.network.traces(images).map(|[traces, _]| traces)
+        self.network.logits_and_traces(images).map(|(_, traces)| traces)
     }
 
     /// The features that the last layer makes the [`logits`](Self::logits) of, and the [`traces`](Self::traces): in one pass
@@ -414,21 +349,20 @@ fn mirror(values: &[f32], width: usize) -> Vec<f32> {
     values.chunks_exact(width).flat_map(|row| row.iter().rev()).copied().collect()
 }
 
-/// The probability of each class for films whose network gave `logits`, `[n, classes]`: [`softmax`] of each film's logits
-/// divided by `temperature`.
+/// [`softmax`] of `logits` `[n, classes]`, row-major, at `temperature`.
 pub fn probabilities(logits: &[f32], classes: usize, temperature: f64) -> Vec<f32> {
-    let divided: Vec<f32> = logits.iter().map(|&z| (f64::from(z) / temperature) as f32).collect();
-    divided.chunks_exact(classes).flat_map(softmax).collect()
+    rows(&softmax(&tensor(logits, classes), temperature))
 }
 
-/// Probabilities of one film's logits, `exp(zᵢ - max z) / Σ exp(zⱼ - max z)`, summed in f64.
-///
-/// Subtracting the maximum changes nothing but keeps `exp` from overflowing.
-pub fn softmax(logits: &[f32]) -> Vec<f32> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = logits.iter().map(|&z| f64::from(z - max).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.iter().map(|e| (e / sum) as f32).collect()
+/// Rows of `classes` numbers as candle's tensor `[n, classes]`.
+fn tensor(rows: &[f32], classes: usize) -> Tensor {
+    sure(Tensor::from_slice(rows, (rows.len() / classes, classes), &Device::Cpu))
+}
+
+/// The probability of each class for films whose network gave `logits`, `[n, classes]`: each row's
+/// `exp(zᵢ / T) / Σ exp(zⱼ / T)`.
+pub fn softmax(logits: &Tensor, temperature: f64) -> Tensor {
+    sure(logits.affine(1.0 / temperature, 0.0).and_then(|divided| softmax_last_dim(&divided)))
 }
 
 #[cfg(test)]
@@ -438,7 +372,9 @@ mod tests {
     /// `scipy.special.softmax([1, 2, 3])` = [0.09003057, 0.24472847, 0.66524096] (SciPy 1.17).
     #[test]
     fn softmax_matches_scipy() {
-        for (p, expected) in softmax(&[1.0, 2.0, 3.0]).iter().zip([0.090_030_57, 0.244_728_47, 0.665_240_96]) {
+        for (p, expected) in
+            probabilities(&[1.0, 2.0, 3.0], 3, 1.0).iter().zip([0.090_030_57, 0.244_728_47, 0.665_240_96])
+        {
             assert!((p - expected).abs() < 1e-7, "{p}");
         }
     }
@@ -456,9 +392,9 @@ mod tests {
     #[test]
     fn softmax_of_huge_logits_is_finite() {
         for offset in [0.0, 1e4, -1e4, 1e6] {
-            let p = softmax(&[offset, offset + 1.0]);
+            let p = probabilities(&[offset, offset + 1.0], 2, 1.0);
             assert!((p[0] - 0.268_941_42).abs() < 1e-7 && (p[0] + p[1] - 1.0).abs() < 1e-6, "{p:?}");
         }
-        assert_eq!(softmax(&[f32::MAX, f32::MIN]), [1.0, 0.0]);
+        assert_eq!(probabilities(&[f32::MAX, f32::MIN], 2, 1.0), [1.0, 0.0]);
     }
 }

@@ -57,7 +57,7 @@ export async function predict(images) {
   return call(method, [images]);
 }
 
-/** One step on images and one-hot targets; the loss before it. The first puts the module that trains in the other's place. */
+/** One step on images and one-hot targets; the loss before it. The first puts a worker that trains in the other's place. */
 export async function trainStep(images, targets) {
   if (opened !== undefined) {
     const start = { ...opened, learningRate: LEARNING_RATE };

@@ -1,14 +1,13 @@
-// The bench's worker: one variant of a module on its threads, as the page's workers have it; numbers in, numbers out. Its
-// name begins with `train` where it trains. The threads beside it run the same script.
+// The bench's worker: one variant of the module that trains on its threads, as the page's workers have it; numbers in,
+// numbers out. The module that everybody downloads has the same kernels, and none of what only a bench calls. The threads
+// beside the worker run the same script.
 
-import { JUDGING, TRAINING } from '../../www/src/modules';
+import { TRAINING } from '../../www/src/modules';
 import { piecesOf } from '../../www/src/pieces';
 import { isThread, serve } from '../../www/src/pool';
 import { endThreads, openCore } from '../../www/src/wasm';
 import { layers, named } from './onnx.mjs';
 import { safetensors } from './safetensors.mjs';
-
-const builds = self.name.startsWith('train') ? TRAINING : JUDGING;
 
 let network;
 let trainer;
@@ -20,7 +19,7 @@ const methods = {
    */
   async open({ variant, threads, int8, architecture, classes, file, onnx, learningRate }) {
     const script = new URL(import.meta.url);
-    const { core, runtime } = await openCore(builds, script, { variant, threads }, new AbortController().signal);
+    const { core, runtime } = await openCore(TRAINING, script, { variant, threads }, new AbortController().signal);
     if (file === undefined) {
       const parameters = JSON.parse(core.Network.parameters(architecture, classes));
       file = safetensors(onnx === undefined ? drawn(parameters) : named(layers(onnx), parameters));
@@ -68,5 +67,5 @@ async function answer({ data: { method, args } }) {
   }
 }
 
-if (isThread()) serve(builds.threads);
+if (isThread()) serve(TRAINING.threads);
 else onmessage = answer;

@@ -2,7 +2,8 @@
 //!
 //! [`Frozen`] has weights that no longer change and prepares them; [`Training`] goes forward and back and hands each
 //! gradient to an optimiser the moment it is known. Both work on slices with channels last; what crosses the border,
-//! images and weights, has channels first, as PyTorch and the files do.
+//! images and weights, has channels first, as PyTorch and the files do. To candle they are modules: a [`Network`] and a
+//! [`Learner`].
 
 mod arena;
 mod dropout;
@@ -10,6 +11,7 @@ mod folded;
 mod frozen;
 mod graph;
 mod maps;
+mod network;
 mod parameter;
 mod plan;
 mod training;
@@ -22,6 +24,7 @@ pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 #[cfg(feature = "cli")]
 pub(crate) use graph::{Layer, Op};
 pub use maps::FeatureMaps;
+pub use network::{Learner, Network, rows, sure};
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
 pub use weights::{BESIDE, Tensor, Weights};

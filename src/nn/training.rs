@@ -36,8 +36,8 @@ pub struct Training {
     held: bool,
     /// Whether the last pass forward was one of training.
     training: bool,
-    /// Channels and pixels of an image.
-    image: [usize; 2],
+    /// Channels, rows and columns of an image.
+    image: [usize; 3],
     /// Images of the last pass forward.
     n: usize,
     /// One for each value of the plan.
@@ -74,7 +74,6 @@ impl Training {
 
     fn with_parameters(graph: &Graph, values: Vec<Vec<f32>>) -> Self {
         let plan = Plan::new(graph, true);
-        let [channels, height, width] = graph.input();
         let buffers = vec![Vec::new(); plan.lens.len()];
         Self {
             plan,
@@ -83,12 +82,17 @@ impl Training {
             parameters: values.into_iter().map(|values| Parameter::new(values, 0)).collect(),
             held: false,
             training: false,
-            image: [channels, height * width],
+            image: graph.input(),
             n: 0,
             values: buffers.clone(),
             gradients: buffers.clone(),
             marks: buffers,
         }
+    }
+
+    /// Dimensions of one image, `[channels, height, width]`.
+    pub fn input(&self) -> [usize; 3] {
+        self.image
     }
 
     /// Keeps the parameters that `stays` says as they are. Normalisations among them use their running statistics in
@@ -153,7 +157,8 @@ impl Training {
         assert_eq!(images.len(), n * self.plan.lens[0]);
         self.n = n;
         self.values[0].resize(images.len(), 0.0);
-        transpose(images, self.image, &mut self.values[0]);
+        let [channels, height, width] = self.image;
+        transpose(images, [channels, height * width], &mut self.values[0]);
     }
 
     fn run(&mut self, steps: Range<usize>, mut dropout: Option<&mut Dropout>) {

@@ -7,8 +7,6 @@ use crate::error::Result;
 use crate::explain::colours;
 use crate::formats::ModelCard;
 use crate::image::{Limits, Radiograph, Values, decode, decodes, from_rgba, is_dicom};
-use crate::models::Architecture;
-use crate::nn::{ParameterSpec, Precision};
 use crate::preprocess::Preprocess;
 
 /// A decoded film, in the module's memory until `free()`.
@@ -149,42 +147,6 @@ impl Classifier {
     pub fn explain(&self, film: &Film, class: &str) -> Result<Preview, JsValue> {
         let map = self.0.explain(&film.0, class).map_err(thrown)?;
         Ok(Preview { width: map.width as u32, height: map.height as u32, rgba: colours(&map) })
-    }
-}
-
-/// A network without a card, for whoever brings preprocessed numbers: `Float32Array` in, `Float32Array` out.
-#[wasm_bindgen]
-pub struct Network(crate::classifier::Network);
-
-#[wasm_bindgen]
-impl Network {
-    /// Builds `architecture` for `classes` classes from its weights, unpacked; with `int8` its dense layers compute in
-    /// eight bits.
-    #[wasm_bindgen(constructor)]
-    pub fn new(architecture: &str, classes: usize, safetensors: &[u8], int8: bool) -> Result<Network, JsValue> {
-        let precision = if int8 { Precision::Int8 } else { Precision::Float };
-        Architecture::from_name(architecture)
-            .and_then(|architecture| crate::classifier::Network::new(architecture, classes, safetensors, precision))
-            .map(Network)
-            .map_err(thrown)
-    }
-
-    /// Names and shapes of the weights of `architecture`, in the order of its layers, as JSON.
-    pub fn parameters(architecture: &str, classes: usize) -> Result<String, JsValue> {
-        let architecture = Architecture::from_name(architecture).map_err(thrown)?;
-        let graph = architecture.graph(classes);
-        let entry = |spec: &ParameterSpec| serde_json::json!({ "name": spec.name, "shape": spec.shape });
-        Ok(serde_json::Value::from_iter(graph.parameters().iter().map(entry)).to_string())
-    }
-
-    /// Logits `[n, classes]` of images `[n, channels, height, width]`.
-    pub fn logits(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
-        self.0.logits(&images).map_err(thrown)
-    }
-
-    /// Probabilities `[n, classes]` of images `[n, channels, height, width]`.
-    pub fn scores(&self, images: Vec<f32>) -> Result<Vec<f32>, JsValue> {
-        self.0.scores(&images).map_err(thrown)
     }
 }
 

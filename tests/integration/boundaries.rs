@@ -84,6 +84,12 @@ fn the_browser_is_known_to_its_bindings_only() {
     assert_only_in("wasm_bindgen", |module, _| module == "web");
 }
 
+/// Below them all is slices.
+#[test]
+fn candle_is_known_to_networks_as_a_whole_and_to_what_stands_above_them() {
+    assert_only_in("candle", |module, path| path.ends_with("nn/network.rs") || ["classifier", "train"].contains(&module));
+}
+
 #[test]
 fn files_are_read_where_data_and_model_folders_are() {
     assert_only_in("fs::", |module, path| module == "data" || path.ends_with("formats/folder.rs"));

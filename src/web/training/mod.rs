@@ -10,6 +10,7 @@ use wasm_bindgen::prelude::*;
 mod adaptation;
 mod archive;
 mod evaluation;
+mod network;
 
 use super::classifier::Film;
 use super::thrown;
