@@ -14,14 +14,19 @@ pub struct Calibration {
     /// Divides every logit.
     pub temperature: f64,
     /// Validation films that it was fitted on.
+    #[cfg(feature = "measuring")]
     pub films: usize,
     /// Loss with a temperature of 1.
+    #[cfg(feature = "measuring")]
     pub loss_before: f64,
     /// Loss with this temperature.
+    #[cfg(feature = "measuring")]
     pub loss_after: f64,
     /// Calibration error with a temperature of 1.
+    #[cfg(feature = "measuring")]
     pub ece_before: f64,
     /// Calibration error with this temperature.
+    #[cfg(feature = "measuring")]
     pub ece_after: f64,
 }
 

@@ -8,7 +8,9 @@ use super::about::Calibration;
 use super::about::{Ablation, Adaptation, Audit, DataDescription};
 use crate::error::{Error, Result};
 use crate::labels::ByName;
-use crate::metrics::{AnswerSets, Evaluation, OperatingPoint, UncertainBand};
+#[cfg(feature = "measuring")]
+use crate::metrics::Evaluation;
+use crate::metrics::{AnswerSets, OperatingPoint, UncertainBand};
 use crate::preprocess::Preprocess;
 use crate::refusal::GateInfo;
 
@@ -48,9 +50,11 @@ pub struct ModelCard {
     /// The file with the weights.
     pub weights: WeightsInfo,
     /// How it was trained and on what: recipe, data, seed. Kept as written.
+    #[cfg(feature = "measuring")]
     #[serde(default)]
     pub training: Option<serde_json::Value>,
     /// What it reaches, each on the data it was measured on.
+    #[cfg(feature = "measuring")]
     #[serde(default)]
     pub metrics: Vec<MetricsEntry>,
     /// Licence of the weights.
@@ -126,6 +130,7 @@ pub enum Encoding {
 }
 
 /// One measurement of the model.
+#[cfg(feature = "measuring")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricsEntry {
     /// The data it was measured on.
@@ -167,7 +172,9 @@ impl ModelCard {
             preprocess,
             mirrored: false,
             weights,
+            #[cfg(feature = "measuring")]
             training: None,
+            #[cfg(feature = "measuring")]
             metrics: Vec::new(),
             licence: "that of the images it was trained on; state it before you pass it on".into(),
             summary: Vec::new(),
@@ -194,6 +201,7 @@ impl ModelCard {
     /// The card without what was measured of the weights, for other weights.
     pub fn unmeasured(self) -> Self {
         Self {
+            #[cfg(feature = "measuring")]
             metrics: Vec::new(),
             calibration: None,
             operating_points: None,
@@ -277,6 +285,7 @@ impl ModelCard {
         self.preprocess.validate().map_err(|error| invalid(format!("`preprocess`: {error}")))?;
         self.validate_weights()?;
         self.validate_decisions()?;
+        #[cfg(feature = "measuring")]
         for entry in &self.metrics {
             if entry.evaluation.classes != self.classes {
                 let found = entry.evaluation.classes.join(", ");

@@ -20,7 +20,9 @@ pub mod pytorch;
 pub mod weights;
 
 pub use answer::Answer;
-pub use card::{Encoding, MetricsEntry, ModelCard, WeightsInfo};
+#[cfg(feature = "measuring")]
+pub use card::MetricsEntry;
+pub use card::{Encoding, ModelCard, WeightsInfo};
 pub use weights::{
     Storage, Weight, in_floats, read_weights, read_weights_from, write_beside, write_in_place, write_weights,
 };

@@ -14,8 +14,10 @@ pub struct OperatingPoint {
     /// Called at this probability and above.
     pub threshold: f64,
     /// The sensitivity that it was chosen for.
+    #[cfg(feature = "measuring")]
     pub for_sensitivity: f64,
     /// What it reaches on the films it was chosen on.
+    #[cfg(feature = "measuring")]
     pub validation: Reached,
 }
 
@@ -34,8 +36,10 @@ pub struct UncertainBand {
     /// Below this the answer is "uncertain".
     pub below: f64,
     /// The error among the answers given that it was chosen for.
+    #[cfg(feature = "measuring")]
     pub for_error: f64,
     /// What it reaches on the films it was chosen on.
+    #[cfg(feature = "measuring")]
     pub validation: Answered,
 }
 

@@ -3,6 +3,7 @@
 //! A linear head tells what kind of picture it is, and a distance how far it lies from the films that the network learned
 //! from. The head knows what it was shown; the distance is for what it was not.
 
+#[cfg(feature = "measuring")]
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -78,9 +79,11 @@ pub struct GateInfo {
     /// Numbers that each picture is looked at by.
     pub features: usize,
     /// What it was fitted on and how. Kept as written.
+    #[cfg(feature = "measuring")]
     #[serde(default)]
     pub fitted: Option<serde_json::Value>,
     /// What it refused, by the name of the pictures that it was measured on, folder by folder. Kept as written.
+    #[cfg(feature = "measuring")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, serde_json::Value>,
 }

@@ -12,7 +12,9 @@ use super::features::Features;
 use super::{Checkpoint, EpochRecord, History, Running, Schedule, StepReport, TrainConfig, Trainer};
 use crate::data::{Dataset, Loader, LoaderConfig, Sample};
 use crate::error::{Error, Result};
-use crate::formats::{Encoding, ModelCard, WeightsInfo};
+#[cfg(feature = "measuring")]
+use crate::formats::ModelCard;
+use crate::formats::{Encoding, WeightsInfo};
 use crate::nn::Weights;
 
 /// Images in a validation batch: enough to keep the cores busy, and little beside the training state. A network in training
@@ -221,6 +223,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when the settings cannot be written as JSON.
+    #[cfg(feature = "measuring")]
     pub fn card(&self, id: &str, weights: WeightsInfo, images: [usize; 2]) -> Result<ModelCard> {
         let config = &self.state.config;
         let training = serde_json::json!({
@@ -249,6 +252,7 @@ pub fn fingerprint(train: &[Sample], validation: &[Sample]) -> String {
 }
 
 /// A value as JSON with each f32 in its own few digits: directly, 0.1 would become 0.10000000149011612.
+#[cfg(feature = "measuring")]
 fn in_short(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
     text.map_err(|error| Error::Checkpoint { reason: error.to_string() })
