@@ -16,6 +16,7 @@ use crate::kernels::dense::{self, DenseGeometry};
 use crate::kernels::depthwise::depthwise;
 use crate::kernels::layout::transpose;
 use crate::kernels::pool::{average_pool, max_pool};
+#[cfg(feature = "int8")]
 use crate::kernels::quantized::QuantizedDense;
 use crate::kernels::windows::Windows;
 
@@ -26,8 +27,9 @@ pub enum Precision {
     #[default]
     Float,
     /// Dense layers that read what a rectifier let through take weights of eight bits and activations of seven, see
-    /// [`QuantizedDense`]. Convolutions stay in floats: Winograd's algorithm on floats is the faster one wherever the
+    /// [`QuantizedDense`](crate::kernels::quantized::QuantizedDense). Convolutions stay in floats: Winograd's algorithm on floats is the faster one wherever the
     /// processor has no instruction of its own for byte products, and no slower where it has.
+    #[cfg(feature = "int8")]
     Int8,
 }
 
@@ -62,8 +64,17 @@ pub(super) enum Ready {
 
 /// A dense layer's weight, or one of two thin factors of it.
 pub(super) enum Factor {
-    Float { inputs: usize, outputs: usize, weight: Vec<f32>, bias: Vec<f32> },
-    Int8 { outputs: usize, layer: QuantizedDense },
+    Float {
+        inputs: usize,
+        outputs: usize,
+        weight: Vec<f32>,
+        bias: Vec<f32>,
+    },
+    #[cfg(feature = "int8")]
+    Int8 {
+        outputs: usize,
+        layer: QuantizedDense,
+    },
 }
 
 impl Frozen {
@@ -79,8 +90,8 @@ impl Frozen {
     pub fn new(graph: &Graph, mut weights: Weights, precision: Precision) -> Result<Self> {
         let plan = Plan::new(graph, false);
         let steps = plan.steps.iter().map(|step| {
-            let rectified = precision == Precision::Int8 && plan.is_rectified(step.input);
-            Ready::new(step.action, graph.parameters(), &mut weights, rectified)
+            let precision = if plan.is_rectified(step.input) { precision } else { Precision::Float };
+            Ready::new(step.action, graph.parameters(), &mut weights, precision)
         });
         let steps = steps.collect::<Result<_>>()?;
         weights.finish()?;
@@ -248,7 +259,7 @@ impl Tap {
 }
 
 impl Ready {
-    fn new(action: Action, parameters: &[ParameterSpec], weights: &mut Weights, int8: bool) -> Result<Self> {
+    fn new(action: Action, parameters: &[ParameterSpec], weights: &mut Weights, precision: Precision) -> Result<Self> {
         match action {
             Action::Conv2d { geometry, follow, pooled, residual, clamp, at } => {
                 let [weight, bias] = convolution(follow, &parameters[at..], weights)?;
@@ -266,7 +277,7 @@ impl Ready {
             }
             Action::Dense { inputs, outputs, clamp, at } => {
                 let bias = weights.take(&parameters[at + 1].name, &parameters[at + 1].shape)?;
-                let factors = Factor::take(&parameters[at], bias, [inputs, outputs], weights, int8)?;
+                let factors = Factor::take(&parameters[at], bias, [inputs, outputs], weights, precision)?;
                 Ok(Self::Dense { factors, clamp })
             }
             Action::Add { other, clamp } => Ok(Self::Add { other, clamp }),
@@ -336,35 +347,43 @@ impl Factor {
         bias: Vec<f32>,
         [inputs, outputs]: [usize; 2],
         weights: &mut Weights,
-        int8: bool,
+        precision: Precision,
     ) -> Result<Vec<Self>> {
         let Order::Dense { channels, pixels, .. } = spec.order else { unreachable!("a dense layer's own order") };
         let Some(([u, v], rank)) = weights.factors(&spec.name) else {
             let weight = weights.take(&spec.name, &spec.shape)?;
-            return Ok(vec![Self::new([outputs, channels, pixels], weight, bias, int8)]);
+            return Ok(vec![Self::new([outputs, channels, pixels], weight, bias, precision)]);
         };
         let (right, left) = (weights.take(&v, &[rank, inputs])?, weights.take(&u, &[outputs, rank])?);
         Ok(vec![
-            Self::new([rank, channels, pixels], right, vec![0.0; rank], int8),
+            Self::new([rank, channels, pixels], right, vec![0.0; rank], precision),
             // What the right factor gives has signs.
-            Self::new([outputs, rank, 1], left, bias, false),
+            Self::new([outputs, rank, 1], left, bias, Precision::Float),
         ])
     }
 
     /// From a weight `[outputs, channels, pixels]` as a file has it.
-    fn new([outputs, channels, pixels]: [usize; 3], weight: Vec<f32>, bias: Vec<f32>, int8: bool) -> Self {
-        let inputs = channels * pixels;
-        if int8 {
-            let mut rows = vec![0.0; weight.len()];
-            transpose(&weight, [channels, pixels], &mut rows);
-            return Self::Int8 { outputs, layer: QuantizedDense::new(&rows, &bias) };
+    fn new([outputs, channels, pixels]: [usize; 3], weight: Vec<f32>, bias: Vec<f32>, precision: Precision) -> Self {
+        match precision {
+            Precision::Float => {
+                let weight = Order::Dense { outputs, channels, pixels }.into_memory(weight);
+                Self::Float { inputs: channels * pixels, outputs, weight, bias }
+            }
+            #[cfg(feature = "int8")]
+            Precision::Int8 => {
+                let mut rows = vec![0.0; weight.len()];
+                transpose(&weight, [channels, pixels], &mut rows);
+                Self::Int8 { outputs, layer: QuantizedDense::new(&rows, &bias) }
+            }
         }
-        Self::Float { inputs, outputs, weight: Order::Dense { outputs, channels, pixels }.into_memory(weight), bias }
     }
 
     fn outputs(&self) -> usize {
-        let (Self::Float { outputs, .. } | Self::Int8 { outputs, .. }) = self;
-        *outputs
+        match self {
+            Self::Float { outputs, .. } => *outputs,
+            #[cfg(feature = "int8")]
+            Self::Int8 { outputs, .. } => *outputs,
+        }
     }
 
     fn run(&self, n: usize, input: &[f32], out: &mut [f32]) {
@@ -373,6 +392,7 @@ impl Factor {
                 let g = DenseGeometry { batch: n, inputs: *inputs, outputs: *outputs };
                 dense::forward(&g, input, weight, bias, out);
             }
+            #[cfg(feature = "int8")]
             Self::Int8 { layer, .. } => layer.forward(n, input, out),
         }
     }
@@ -390,6 +410,7 @@ impl Factor {
                 );
                 grad_input
             }
+            #[cfg(feature = "int8")]
             Self::Int8 { layer, .. } => layer.grad_row(grad),
         }
     }
