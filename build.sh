@@ -32,6 +32,9 @@ WASM_VARIANTS=(
   "dicom dicom-decoder -Copt-level=s"
 )
 
+# What is tested and linted: the library, and the kernels, which are compiled with other settings.
+PACKAGES=(--package roentgen --package roentgen-kernels)
+
 usage() {
   cat <<'EOF'
 Builds, serves and tests Roentgen. Whatever is missing is installed first: the standard library's sources, wasm-bindgen's
@@ -192,17 +195,17 @@ clippy_wasm() { in_lanes lint_variant; }
 lint_variant() {
   case ${1%% *} in
     simd128 | training-threads | decoders | dicom)
-      wasm_cargo "$1" clippy --profile wasm --lib --test wasm -- -D warnings
+      wasm_cargo "$1" clippy --profile wasm "${PACKAGES[@]}" --lib --test wasm -- -D warnings
       ;;
   esac
 }
 
 # --show-output: a test that leaves something out for want of data says so, and passing tests are silent otherwise.
-test_rust() { cargo test --locked --release -- --show-output; }
+test_rust() { cargo test --locked --release "${PACKAGES[@]}" -- --show-output; }
 
-# Under node, for each variant: the library's tests that are marked for wasm, every kernel against its reference among
-# them, and the file of tests made for it; those of threads in a pool of several. In the module's own profile: what users
-# get is tested, and its dependencies are there already. A variant that trains has all that is in the one that does not.
+# Under node, in the module's own profile, for what users get is to be tested, and its dependencies are there already: every
+# kernel against its reference in each of the instruction sets, and the file of tests made for wasm in the modules that differ
+# in what else it is about; those of threads in a pool of several.
 test_wasm() {
   # Commas between them, which is how wasm-bindgen's runner takes them.
   export NODE_ARGS="--require=$PWD/tests/wasm/pool.cjs"
@@ -212,15 +215,22 @@ test_wasm() {
 }
 
 test_variant() {
-  local variant=$1 tests=(--test wasm)
-  case ${variant%% *} in
-    training-*) tests+=(--lib) ;;
-    # They have none of what the library's marked tests are about.
-    decoders | dicom) ;;
-    *) return 0 ;;
+  local name features flags
+  read -r -d '' name features flags <<<"$1" || true
+  case $name in
+    # Without any feature: the kernels have none.
+    simd128 | relaxed-simd | threads) run_wasm_tests "$name , $flags" --package roentgen-kernels --lib ;;
   esac
+  case $name in
+    simd128 | threads | decoders | dicom) run_wasm_tests "$1" --test wasm ;;
+  esac
+}
+
+run_wasm_tests() {
+  local variant=$1
+  shift
   say "variant: ${variant%% *}"
-  wasm_cargo "$variant" test --profile wasm "${tests[@]}" \
+  wasm_cargo "$variant" test --profile wasm "$@" \
     --config "target.$WASM_TARGET.runner=['$WASM_BINDGEN/wasm-bindgen-test-runner']"
 }
 

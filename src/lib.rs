@@ -58,7 +58,6 @@ pub mod error;
 pub mod explain;
 pub mod formats;
 pub mod image;
-pub mod kernels;
 pub mod labels;
 #[cfg(feature = "cli")]
 pub mod lungs;
@@ -79,3 +78,4 @@ pub use error::{Error, Result};
 pub use formats::folder::read_model_folder;
 pub use formats::{Answer, ModelCard};
 pub use image::Radiograph;
+pub use roentgen_kernels as kernels;

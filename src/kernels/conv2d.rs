@@ -77,6 +77,11 @@ impl Conv2dGeometry {
         [self.out_channels, self.in_channels, self.kernel_height, self.kernel_width]
     }
 
+    /// Channels of the output.
+    pub fn out_channels(&self) -> usize {
+        self.out_channels
+    }
+
     /// Pixels between the windows.
     pub fn stride(&self) -> usize {
         self.stride

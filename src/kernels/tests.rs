@@ -12,7 +12,7 @@ use super::windows::{Padding, Windows};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Deterministic values in `[-1, 1)`: the fractional parts of multiples of the golden ratio, which never repeat.
-pub(crate) fn values(len: usize, seed: usize) -> Vec<f32> {
+pub(super) fn values(len: usize, seed: usize) -> Vec<f32> {
     let fraction = |i: usize| ((i + 1 + 7919 * seed) as f64 * 0.618_033_988_749_895).fract();
     (0..len).map(|i| (2.0 * fraction(i) - 1.0) as f32).collect()
 }

@@ -66,6 +66,26 @@ impl Windows {
         [self.kernel_height, self.kernel_width, self.stride] == [side; 3] && self.padding == Padding::default()
     }
 
+    /// Channels of the images.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Rows and columns of a window.
+    pub fn kernel(&self) -> [usize; 2] {
+        [self.kernel_height, self.kernel_width]
+    }
+
+    /// Pixels between the windows.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// What is around each image.
+    pub fn padding(&self) -> Padding {
+        self.padding
+    }
+
     /// Values of one channel that a window sees.
     pub fn window(&self) -> usize {
         self.kernel_height * self.kernel_width

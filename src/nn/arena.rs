@@ -1,6 +1,6 @@
 //! Buffers that are used again: fresh ones of this size would be fresh pages each time, which the system clears first.
 
-/// Buffers that nobody uses at the moment.
+/// Buffers that nobody uses at the moment, the smallest first.
 #[derive(Debug, Default)]
 pub(super) struct Arena(Vec<Vec<f32>>);
 
@@ -8,7 +8,6 @@ impl Arena {
     /// A buffer of `len` floats whose contents are whatever was left in it: the smallest that holds them, else the
     /// largest, which grows.
     pub fn take(&mut self, len: usize) -> Vec<f32> {
-        self.0.sort_unstable_by_key(Vec::capacity);
         let fitting = self.0.iter().position(|buffer| buffer.capacity() >= len);
         let mut buffer = match fitting {
             Some(at) => self.0.remove(at),
@@ -20,7 +19,8 @@ impl Arena {
 
     /// Takes back what [`take`](Self::take) gave.
     pub fn give(&mut self, buffer: Vec<f32>) {
-        self.0.push(buffer);
+        let at = self.0.iter().position(|other| other.capacity() >= buffer.capacity()).unwrap_or(self.0.len());
+        self.0.insert(at, buffer);
     }
 }
 

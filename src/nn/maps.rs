@@ -41,7 +41,7 @@ impl Head {
         };
         let step = &plan.steps[last];
         let shape = match step.action {
-            Action::Conv2d { geometry: g, pooled: true, .. } => [g.out_height(), g.out_width(), g.out_channels],
+            Action::Conv2d { geometry: g, pooled: true, .. } => [g.out_height(), g.out_width(), g.out_channels()],
             _ => graph.shape(Value(step.output)),
         };
         Self { first: last + 1, shape }
@@ -153,7 +153,12 @@ impl Passed<'_> {
 mod tests {
     use super::super::{Activation, Conv2d, Norm, Precision, Tensor, Weights};
     use super::*;
-    use crate::kernels::tests::values;
+
+    /// Deterministic values in `[-1, 1)`: the fractional parts of multiples of the golden ratio, which never repeat.
+    fn values(len: usize, seed: usize) -> Vec<f32> {
+        let fraction = |i: usize| ((i + 1 + 7919 * seed) as f64 * 0.618_033_988_749_895).fract();
+        (0..len).map(|i| (2.0 * fraction(i) - 1.0) as f32).collect()
+    }
 
     /// Weights that let signals through: as large as Glorot's, biases of another size.
     fn weights(graph: &Graph) -> Weights {

@@ -174,7 +174,7 @@ impl Training {
             match step.action {
                 Action::Conv2d { geometry, follow, pooled, clamp, at, .. } => {
                     let g = geometry.with_batch(n);
-                    let bias = bias(parameters, follow, at, g.out_channels);
+                    let bias = bias(parameters, follow, at, g.out_channels());
                     let prepared = Prepared::exact(&g, &parameters[at].values, &bias);
                     if pooled {
                         marks.resize(out.len(), 0.0);
@@ -184,7 +184,7 @@ impl Training {
                     }
                 }
                 Action::Depthwise { windows, follow, clamp, at } => {
-                    let bias = bias(parameters, follow, at, windows.channels);
+                    let bias = bias(parameters, follow, at, windows.channels());
                     depthwise(&windows.with_batch(n), input, &parameters[at].values, &bias, clamp, &mut out);
                 }
                 Action::Norm { channels, epsilon, clamp, at } => {
@@ -301,7 +301,7 @@ impl Training {
                     GradSource::Plain(grad)
                 };
                 let weight = &parameters[at].values;
-                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.out_channels]);
+                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.out_channels()]);
                 // A normalisation behind it has the only offset.
                 let wanted = (follow == Follow::Bias).then_some(grad_bias.as_mut_slice());
                 conv2d::backward(&g, (input, weight), source, (&mut grad_weight, wanted), grad_input);
@@ -311,7 +311,7 @@ impl Training {
                 let g = windows.with_batch(self.n);
                 clamp.gradient(output, grad);
                 let weight = &parameters[at].values;
-                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.channels]);
+                let (mut grad_weight, mut grad_bias) = (vec![0.0; weight.len()], vec![0.0; g.channels()]);
                 depthwise_grad_weight(&g, input, grad, &mut grad_weight, &mut grad_bias);
                 if let Some(grad_input) = grad_input {
                     depthwise_grad_input(&g, weight, grad, grad_input);

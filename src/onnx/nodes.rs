@@ -55,7 +55,7 @@ impl Builder<'_> {
                 self.convolution(name, &input, (windows, 1), (norm, activation), at)
             }
             Op::Depthwise { windows, norm, activation, at } => {
-                self.convolution(name, &input, (attributes(&windows), windows.channels), (norm, activation), at)
+                self.convolution(name, &input, (attributes(&windows), windows.channels()), (norm, activation), at)
             }
             Op::Dense { activation, at } => {
                 let input = self.flat(name, input);
@@ -185,8 +185,8 @@ impl Builder<'_> {
 }
 
 fn attributes(windows: &Windows) -> Vec<AttributeProto> {
-    let Windows { kernel_height, kernel_width, stride, padding, .. } = *windows;
-    sliding([kernel_height, kernel_width], stride, [padding.top, padding.left, padding.bottom, padding.right])
+    let padding = windows.padding();
+    sliding(windows.kernel(), windows.stride(), [padding.top, padding.left, padding.bottom, padding.right])
 }
 
 /// What convolution and pooling share; `padding` begins with what is before rows and columns.

@@ -55,7 +55,8 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn imports_point_down_only() {
-    for (path, module, text) in library() {
+    // The kernels are a package of their own, which cannot know what lies above it.
+    for (path, module, text) in library().into_iter().filter(|(_, module, _)| module != "kernels") {
         for line in code(&text) {
             for used in line.split("crate::").skip(1) {
                 let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -87,7 +88,9 @@ fn the_browser_is_known_to_its_bindings_only() {
 /// Below them all is slices.
 #[test]
 fn candle_is_known_to_networks_as_a_whole_and_to_what_stands_above_them() {
-    assert_only_in("candle", |module, path| path.ends_with("nn/network.rs") || ["classifier", "train"].contains(&module));
+    assert_only_in("candle", |module, path| {
+        path.ends_with("nn/network.rs") || ["classifier", "lungs", "train"].contains(&module)
+    });
 }
 
 #[test]

@@ -24,4 +24,4 @@ pub mod windows;
 mod winograd;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
