@@ -53,7 +53,7 @@ fn tensors(weights: &Weights) -> Result<HashMap<String, Tensor>> {
     weights.0.iter().map(|(name, weight)| Ok((name.clone(), tensor(weight)?))).collect()
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::result::Result<(), Box<dyn Error>> {
     let graph = scratch_cnn(SIDE, CLASSES)?;
     let weights = Training::new(&graph, 1).weights();
     let builder = VarBuilder::from_tensors(tensors(&weights)?, DType::F32, &Device::Cpu);
@@ -107,7 +107,7 @@ mod tests {
         let side = 20;
         let graph = scratch_cnn(side, CLASSES).unwrap();
         let learner = Learner::new(Training::new(&graph, 7), (0.0, 0));
-        let tensors = tensors(&learner.with_network(|network| network.weights())).unwrap();
+        let tensors = tensors(&learner.network().weights()).unwrap();
         let variables: HashMap<_, _> =
             tensors.iter().map(|(name, tensor)| (name.clone(), Var::from_tensor(tensor).unwrap())).collect();
         let builder = variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();

@@ -1,16 +1,18 @@
 //! Trains the network that finds the lungs, from films on which people drew them.
 
+use candle_core::{Device, Tensor};
+use candle_nn::ModuleT;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{CELLS, LungFinder, SIDE, sigmoid};
+use super::{CELLS, LungFinder, SIDE};
 use crate::error::{Error, Result};
 use crate::image::Radiograph;
-use crate::nn::{Dropout, ParameterSpec, Training, Weights};
+use crate::nn::{Learner, Training, Weights, sure};
 use crate::preprocess::{Augment, stretched};
-use crate::train::{OptimizerConfig, Schedule};
+use crate::train::{Descent, DescentConfig, OptimizerConfig, Schedule, binary_cross_entropy};
 
 /// A film and its lungs, white where there is lung.
 pub struct Drawn {
@@ -64,12 +66,17 @@ pub fn fit(films: &[Drawn], config: &FitConfig, mut told: impl FnMut(usize, f32)
             format!("{} films with lungs drawn; at least {} are needed", films.len(), config.batch_size.max(1));
         return Err(Error::Dataset { reason });
     }
-    let mut network = Training::new(&LungFinder::graph(), config.seed);
-    let schedule = Schedule::Cosine { warmup_steps: steps as u64 };
-    let total = (config.epochs * steps) as u64;
+    let learner = Learner::new(Training::new(&LungFinder::graph(), config.seed), (0.0, config.seed));
+    let how = DescentConfig {
+        optimizer: OptimizerConfig::default(),
+        schedule: Schedule::Cosine { warmup_steps: steps as u64 },
+        learning_rate: config.learning_rate,
+        weight_decay: WEIGHT_DECAY,
+        total_steps: (config.epochs * steps) as u64,
+    };
+    let mut descent = Descent::new(learner, how);
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let mut order: Vec<usize> = (0..films.len()).collect();
-    let mut step = 0;
     for epoch in 0..config.epochs {
         order.shuffle(&mut rng);
         let mut sum = 0.0;
@@ -79,20 +86,18 @@ pub fn fit(films: &[Drawn], config: &FitConfig, mut told: impl FnMut(usize, f32)
                 chunk.par_iter().zip(seeds).map(|(film, seed)| changed(&films[*film], seed)).collect();
             let images: Vec<f32> = changed.iter().flat_map(|[film, _]| film).copied().collect();
             let targets: Vec<f32> = changed.iter().flat_map(|[_, lungs]| lungs).copied().collect();
-            let logits = network.forward(chunk.len(), &images, Some(&mut Dropout::new(0.0, config.seed, step)));
-            let (loss, grad) = binary_cross_entropy(logits, &targets);
-            if !loss.is_finite() {
-                return Err(Error::Diverged { step, loss });
-            }
+            let n = chunk.len();
+            let images = Tensor::from_vec(images, (n, 1, SIDE, SIDE), &Device::Cpu);
+            let logits = images.and_then(|images| descent.learner().forward_t(&images, true));
+            let targets = Tensor::from_vec(targets, (n, CELLS * CELLS), &Device::Cpu);
+            let loss = logits.and_then(|logits| binary_cross_entropy(&logits, &targets?));
+            let [loss, _] = descent.step(&sure(loss))?;
             sum += loss;
-            let rate = config.learning_rate * schedule.factor(step, total);
-            step += 1;
-            let decay = |spec: &ParameterSpec| if spec.is_weight() { WEIGHT_DECAY } else { 0.0 };
-            network.backward(&grad, |spec| OptimizerConfig::default().rule(rate, decay(spec), step));
         }
         told(epoch + 1, sum / steps as f32);
     }
-    Ok(network.weights())
+    let weights = descent.learner().network().weights();
+    Ok(weights)
 }
 
 /// The film as the network sees it, and the share of each cell that is lung, both warped alike.
@@ -113,30 +118,9 @@ fn changed(drawn: &Drawn, seed: u64) -> [Vec<f32>; 2] {
     [film, stretched(&lungs, CELLS, CELLS)]
 }
 
-/// The mean of `−t·ln σ(z) − (1 − t)·ln(1 − σ(z))`, and its gradient for each logit `z`.
-fn binary_cross_entropy(logits: &[f32], targets: &[f32]) -> (f32, Vec<f32>) {
-    assert_eq!(logits.len(), targets.len());
-    let n = logits.len() as f32;
-    let pairs = || logits.iter().zip(targets);
-    // `max(z, 0) − t·z + ln(1 + e^−|z|)`, which overflows nowhere.
-    let loss: f32 = pairs().map(|(z, t)| z.max(0.0) - t * z + (-z.abs()).exp().ln_1p()).sum();
-    (loss / n, pairs().map(|(z, t)| (sigmoid(*z) - t) / n).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Expected: the definition in double precision, by Python.
-    #[test]
-    fn the_loss_and_its_gradient_are_those_of_the_definition() {
-        let (loss, grad) = binary_cross_entropy(&[0.0, 2.0, -3.0, 100.0], &[1.0, 0.25, 0.0, 1.0]);
-        let expected = (std::f32::consts::LN_2 + 1.626_928_1 + 0.048_587_35 + 0.0) / 4.0;
-        assert!((loss - expected).abs() < 1e-6, "{loss}");
-        for (grad, expected) in grad.iter().zip([-0.125, 0.157_699_27, 0.011_856_468, 0.0]) {
-            assert!((grad - expected).abs() < 1e-6, "{grad} {expected}");
-        }
-    }
 
     /// Films of a dark and a bright half, the dark one being the lungs, wherever it lies.
     #[test]

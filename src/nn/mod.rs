@@ -24,7 +24,7 @@ pub use graph::{Activation, Conv2d, Graph, LayerSummary, Norm, Value};
 #[cfg(feature = "cli")]
 pub(crate) use graph::{Layer, Op};
 pub use maps::FeatureMaps;
-pub use network::{Learner, Network, rows, sure};
+pub use network::{Given, Learner, Network, rows, sure};
 pub use parameter::{Initial, Order, ParameterSpec};
 pub use training::Training;
 pub use weights::{BESIDE, Tensor, Weights};

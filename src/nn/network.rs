@@ -157,7 +157,7 @@ impl CustomOp1 for Pass<'_> {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (n, images) = batch(self.plan.input(), storage, layout)?;
+        let (n, images) = batch(&self.plan.input(), storage, layout)?;
         let logits = match &self.traces {
             None => self.plan.logits(n, &images),
             Some(wanted) => {
@@ -178,16 +178,20 @@ impl CustomOp1 for Pass<'_> {
 /// Its parameters are none of candle's variables, as no gradient of a large weight need exist as a whole: each goes to the
 /// rule of [`update_by`](Self::update_by) the moment it is made. Without one they are collected for an optimiser of the
 /// caller's own, see [`take_gradients`](Self::take_gradients). Images get no gradient.
-pub struct Learner(Arc<Mutex<Learning>>);
+pub struct Learner {
+    network: Arc<Mutex<Training>>,
+    state: Arc<Mutex<State>>,
+}
 
 /// What becomes of a parameter's gradient.
 type Rule = Box<dyn Fn(&ParameterSpec) -> Update + Send>;
 
-struct Learning {
-    network: Training,
+struct State {
     /// Proportion of the last layer's inputs that training drops, and the seed that decides which.
     dropout: (f32, u64),
-    /// Passes forward so far.
+    /// Passes of training so far, unless [`Learner::set_step`] says otherwise: each drops others.
+    step: u64,
+    /// Passes of all kinds so far.
     passes: u64,
     rule: Option<Rule>,
     gradients: Weights,
@@ -196,52 +200,91 @@ struct Learning {
 impl Learner {
     /// Trains `network`; where its graph has dropout, `dropout` is the proportion and the seed of it.
     pub fn new(network: Training, dropout: (f32, u64)) -> Self {
-        let learning = Learning { network, dropout, passes: 0, rule: None, gradients: Weights::default() };
-        Self(Arc::new(Mutex::new(learning)))
+        let state = State { dropout, step: 0, passes: 0, rule: None, gradients: Weights::default() };
+        Self { network: Arc::new(Mutex::new(network)), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Makes the next pass of training the one after `step` others: what it drops depends on that alone.
+    pub fn set_step(&self, step: u64) {
+        lock(&self.state).step = step;
     }
 
     /// From now on every `backward()` is a step of an optimiser: `rule` says what becomes of each parameter's gradient.
     pub fn update_by(&self, rule: impl Fn(&ParameterSpec) -> Update + Send + 'static) {
-        lock(&self.0).rule = Some(Box::new(rule));
+        lock(&self.state).rule = Some(Box::new(rule));
+    }
+
+    /// From now on `backward()` collects the gradients, as it does before [`update_by`](Self::update_by).
+    pub fn collect(&self) {
+        lock(&self.state).rule = None;
     }
 
     /// Takes the gradients that the last `backward()` left, by the parameters' names; none where a rule had them.
     pub fn take_gradients(&self) -> Weights {
-        std::mem::take(&mut lock(&self.0).gradients)
+        std::mem::take(&mut lock(&self.state).gradients)
     }
 
-    /// Calls `work` with the network itself, to freeze parts of it or to read and [put](Training::put) its weights.
-    pub fn with_network<R>(&self, work: impl FnOnce(&mut Training) -> R) -> R {
-        work(&mut lock(&self.0).network)
+    /// The network itself, to freeze parts of it or to read and [put](Training::put) its weights. Until what is returned is
+    /// dropped, no other call may be made.
+    pub fn network(&self) -> MutexGuard<'_, Training> {
+        lock(&self.network)
+    }
+
+    /// [`forward_t`](ModuleT::forward_t) from images or from their features.
+    ///
+    /// # Errors
+    /// candle's, for a tensor of another shape or type.
+    pub fn forward_from(&self, given: Given, input: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        let dropout = {
+            let mut state = lock(&self.state);
+            state.passes += 1;
+            let (rate, seed) = state.dropout;
+            let dropout = train.then(|| Dropout::new(rate, seed, state.step));
+            state.step += u64::from(train);
+            dropout
+        };
+        let op = LearningPass {
+            network: Arc::clone(&self.network),
+            state: Arc::clone(&self.state),
+            number: lock(&self.state).passes,
+            given,
+            dropout: Mutex::new(dropout),
+        };
+        if train {
+            // candle goes back to variables only.
+            Var::from_tensor(input)?.apply_op1(op)
+        } else {
+            input.apply_op1_no_bwd(&op)
+        }
     }
 }
 
 impl ModuleT for Learner {
     fn forward_t(&self, images: &Tensor, train: bool) -> candle_core::Result<Tensor> {
-        let pass = {
-            let mut learning = lock(&self.0);
-            learning.passes += 1;
-            learning.passes
-        };
-        let op = LearningPass { learning: Arc::clone(&self.0), pass, train };
-        if train {
-            // candle goes back to variables only.
-            Var::from_tensor(images)?.apply_op1(op)
-        } else {
-            images.apply_op1_no_bwd(&op)
-        }
+        self.forward_from(Given::Images, images, train)
     }
 }
 
-fn lock(learning: &Mutex<Learning>) -> MutexGuard<'_, Learning> {
-    learning.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a pass begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// With images `[n, c, h, w]`.
+    Images,
+    /// With what the last layer reads of them, `[n, f]`, see [`Training::forward_features`].
+    Features,
 }
 
 /// A pass through the plan of a network that learns, forward and back.
 struct LearningPass {
-    learning: Arc<Mutex<Learning>>,
-    pass: u64,
-    train: bool,
+    network: Arc<Mutex<Training>>,
+    state: Arc<Mutex<State>>,
+    number: u64,
+    given: Given,
+    dropout: Mutex<Option<Dropout>>,
 }
 
 impl CustomOp1 for LearningPass {
@@ -250,43 +293,51 @@ impl CustomOp1 for LearningPass {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let learning = &mut *lock(&self.learning);
-        let (n, images) = batch(learning.network.input(), storage, layout)?;
-        let (rate, seed) = learning.dropout;
-        let mut dropout = Dropout::new(rate, seed, self.pass);
-        let logits = learning.network.forward(n, &images, self.train.then_some(&mut dropout)).to_vec();
+        let network = &mut *lock(&self.network);
+        let mut dropout = lock(&self.dropout).take();
+        let logits = match self.given {
+            Given::Images => {
+                let (n, images) = batch(&network.input(), storage, layout)?;
+                network.forward(n, &images, dropout.as_mut())
+            }
+            Given::Features => {
+                let (n, features) = batch(&[network.feature_len()], storage, layout)?;
+                network.forward_features(n, &features, dropout.as_mut())
+            }
+        };
+        let n = layout.dims()[0];
         let shape = Shape::from((n, logits.len() / n));
-        Ok((CpuStorage::F32(logits), shape))
+        Ok((CpuStorage::F32(logits.to_vec()), shape))
     }
 
-    fn bwd(&self, _images: &Tensor, _logits: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let learning = &mut *lock(&self.learning);
-        if learning.passes != self.pass {
+    fn bwd(&self, _input: &Tensor, _logits: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let state = &mut *lock(&self.state);
+        if state.passes != self.number {
             let reason =
                 "a network has gone forward again since, and keeps what the last pass needs on its way back only";
             return Err(candle_core::Error::Msg(reason.into()));
         }
+        let network = &mut *lock(&self.network);
         let gradient = gradient.to_vec2::<f32>()?.concat();
-        match &learning.rule {
-            Some(rule) => learning.network.backward(&gradient, rule),
-            None => learning.gradients = learning.network.gradients(&gradient),
+        match &state.rule {
+            Some(rule) => network.backward(&gradient, rule),
+            None => state.gradients = network.gradients(&gradient),
         }
         Ok(None)
     }
 }
 
-/// How many images `[c, h, w]` a tensor holds, and their values.
-fn batch<'a>(
-    image: [usize; 3],
-    storage: &'a CpuStorage,
-    layout: &Layout,
-) -> candle_core::Result<(usize, Cow<'a, [f32]>)> {
-    let n = match *layout.dims() {
-        [n, c, h, w] if n > 0 && [c, h, w] == image => n,
+/// How many rows of shape `row`, images `[c, h, w]` say, a tensor holds, and their values.
+fn batch<'a>(row: &[usize], storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<(usize, Cow<'a, [f32]>)> {
+    let n = match layout.dims() {
+        [n, found @ ..] if *n > 0 && found == row => *n,
         _ => {
-            let [c, h, w] = image;
-            let (msg, expected) = ("a network takes images [n, c, h, w]".into(), Shape::from((1, c, h, w)));
-            return Err(candle_core::Error::UnexpectedShape { msg, expected, got: layout.shape().clone() });
+            let expected = Shape::from([&[1], row].concat());
+            let msg = match row {
+                [_, _, _] => "a network takes images [n, c, h, w]",
+                _ => "a last layer takes features [n, f]",
+            };
+            return Err(candle_core::Error::UnexpectedShape { msg: msg.into(), expected, got: layout.shape().clone() });
         }
     };
     let CpuStorage::F32(values) = storage else {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
 use crate::formats::weights::{read_f32s, read_header};
+use crate::nn::Training;
 
 /// Key of the JSON in the safetensors header.
 const STATE: &str = "roentgen.state";
@@ -36,15 +37,15 @@ fn damaged(reason: impl ToString) -> Error {
 /// Values turned to bytes at a time.
 const PIECE: usize = 1 << 18;
 
-/// The tensors of a file of `trainer`, by name, with the parameter that each is of and the slot, where it is not the weight
+/// The tensors of a file of `network`, by name, with the parameter that each is of and the slot, where it is not the weight
 /// itself: the weights, then the optimiser's `slots`, each in the order in which [`Weights`](crate::nn::Weights) has them.
-fn tensors(trainer: &Trainer, slots: &[&str]) -> Vec<(String, usize, Option<usize>)> {
-    let specs = trainer.network.specs();
+fn tensors(network: &Training, slots: &[&str]) -> Vec<(String, usize, Option<usize>)> {
+    let specs = network.specs();
     let mut order: Vec<usize> = (0..specs.len()).collect();
     order.sort_by_key(|&i| &specs[i].name);
     let weights = order.iter().map(|&i| (specs[i].name.clone(), i, None));
     let beside = slots.iter().enumerate().flat_map(|(slot, prefix)| {
-        let learning = order.iter().filter(|&&i| trainer.network.learns(i));
+        let learning = order.iter().filter(|&&i| network.learns(i));
         learning.map(move |&i| (format!("{prefix}/{}", specs[i].name), i, Some(slot)))
     });
     weights.chain(beside).collect()
@@ -58,8 +59,9 @@ pub(super) fn write_tensors(
     slots: &[&str],
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let tensors = tensors(trainer, slots);
-    let specs = trainer.network.specs();
+    let network = trainer.network();
+    let tensors = tensors(&network, slots);
+    let specs = network.specs();
     let mut header = serde_json::Map::new();
     if let Some(state) = state {
         header.insert("__metadata__".into(), serde_json::json!({ STATE: state }));
@@ -80,7 +82,7 @@ pub(super) fn write_tensors(
     for (_, i, slot) in tensors {
         for first in (0..specs[i].len()).step_by(PIECE) {
             values.resize(PIECE.min(specs[i].len() - first), 0.0);
-            trainer.network.take(i, slot, first, &mut values);
+            network.take(i, slot, first, &mut values);
             bytes.clear();
             bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             sink(&bytes)?;
@@ -124,21 +126,22 @@ impl Checkpoint {
         let state = state.ok_or_else(|| damaged("holds no training state; is it a weights file?"))?;
         let checkpoint: Self = serde_json::from_str(state).map_err(damaged)?;
         let mut trainer = Trainer::unset(checkpoint.config.clone()).map_err(damaged)?;
-        trainer.step = checkpoint.step;
-        let expected = tensors(&trainer, checkpoint.slots());
+        trainer.descent.set_steps(checkpoint.step);
+        let mut network = trainer.network();
+        let expected = tensors(&network, checkpoint.slots());
         let mut expected: BTreeMap<_, _> = expected.into_iter().map(|(name, i, slot)| (name, (i, slot))).collect();
         for name in header.offset_keys() {
             let unknown = || damaged(format!("the network has no tensor `{name}`"));
             let (i, slot) = expected.remove(&name).ok_or_else(unknown)?;
-            let shape = &trainer.network.specs()[i].shape;
+            let shape = network.specs()[i].shape.clone();
             match header.info(&name) {
-                Some(info) if info.dtype == Dtype::F32 && info.shape == *shape => {}
+                Some(info) if info.dtype == Dtype::F32 && info.shape == shape => {}
                 _ => return Err(damaged(format!("tensor `{name}` must be F32 of shape {shape:?}"))),
             }
             let len: usize = shape.iter().product();
             let mut first = 0;
             let put = |values: &[f32]| {
-                trainer.network.put(i, slot, first, values);
+                network.put(i, slot, first, values);
                 first += values.len();
             };
             read_f32s(&mut file, len, put).map_err(damaged)?;
@@ -149,6 +152,7 @@ impl Checkpoint {
         if file.read(&mut [0]).map_err(damaged)? > 0 {
             return Err(damaged("is longer than its header says"));
         }
+        drop(network);
         Ok((checkpoint, trainer))
     }
 
@@ -166,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::models::Architecture;
-    use crate::nn::{Activation, Graph, Tensor, Training};
+    use crate::nn::{Activation, Graph, Tensor};
 
     /// What is written by hand is what the library of the format reads, offsets, shapes and all.
     #[test]
@@ -212,7 +216,7 @@ mod tests {
         assert_eq!(names(&bytes), all.concat());
         let file = SafeTensors::deserialize(&bytes).unwrap();
         for (which, slot) in ["", "adam.m/", "adam.v/"].into_iter().enumerate() {
-            let tensors = if which == 0 { trainer.weights() } else { trainer.network.slot(which - 1) };
+            let tensors = if which == 0 { trainer.weights() } else { trainer.network().slot(which - 1) };
             for (name, Tensor { shape, values }) in tensors.0 {
                 let view = file.tensor(&format!("{slot}{name}")).unwrap();
                 let expected: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -1,10 +1,13 @@
 //! The last layer alone, fitted to the end on kept features: a convex problem, solved in seconds, where the many small steps
 //! of training would stop somewhere on the way.
 
+use candle_core::{DType, Device, Tensor, Var};
+
 use super::lbfgs::minimise;
 use super::{healthy_then_kind, share_among};
 use crate::data::Origin;
 use crate::metrics::logistic::standard;
+use crate::nn::sure;
 
 /// How a last layer is fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,28 +47,15 @@ pub fn fit_head(examples: &HeadExamples, classes: usize, config: &HeadConfig) ->
     assert!(n > 0 && features.len().is_multiple_of(n) && targets.len() == n * classes);
     let columns = features.len() / n;
     let [mean, scale] = standard(features, columns);
-    let rows: Vec<f32> = features
+    let rows: Vec<f64> = features
         .chunks_exact(columns)
         .flat_map(|row| {
-            row.iter().zip(mean.iter().zip(&scale)).map(|(v, (mean, scale))| ((f64::from(*v) - mean) * scale) as f32)
+            row.iter().zip(mean.iter().zip(&scale)).map(|(v, (mean, scale))| (f64::from(*v) - mean) * scale)
         })
         .collect();
+    let rows = sure(Tensor::from_vec(rows, (n, columns), &Device::Cpu));
+    let loss = |layer: &[f64]| sure(loss(&rows, targets, origins, layer, config));
     let width = columns + 1;
-    let loss = |layer: &[f64]| {
-        let logits = apply(&rows, layer, columns);
-        let mut shares = targets.clone();
-        share_among(&mut shares, &logits, classes);
-        let (loss, slopes) = healthy_then_kind(&logits, &shares, origins, classes, config.healthy, config.pairs);
-        let mut gradient = vec![0.0; layer.len()];
-        for (row, slopes) in rows.chunks_exact(columns).zip(slopes.chunks_exact(classes)) {
-            for (to, slope) in gradient.chunks_exact_mut(width).zip(slopes) {
-                let slope = f64::from(*slope);
-                to.iter_mut().zip(row).for_each(|(to, x)| *to += slope * f64::from(*x));
-                to[columns] += slope;
-            }
-        }
-        (f64::from(loss) + hold(layer, width, config, n as f64, &mut gradient), gradient)
-    };
     let layer = minimise(vec![0.0; classes * width], loss);
     let (mut weight, mut bias) = (Vec::new(), Vec::new());
     for row in layer.chunks_exact(width) {
@@ -77,35 +67,38 @@ pub fn fit_head(examples: &HeadExamples, classes: usize, config: &HeadConfig) ->
     [weight, bias]
 }
 
-/// Logits `[n, classes]` of `rows`, `[n, columns]`, by a layer `[classes, columns + 1]`, each row's last being its bias.
-fn apply(rows: &[f32], layer: &[f64], columns: usize) -> Vec<f32> {
-    let logit = |row: &[f32], weights: &[f64]| {
-        (row.iter().zip(weights).map(|(x, w)| f64::from(*x) * w).sum::<f64>() + weights[columns]) as f32
-    };
-    rows.chunks_exact(columns)
-        .flat_map(|row| layer.chunks_exact(columns + 1).map(move |weights| logit(row, weights)))
-        .collect()
+/// The loss of `layer`, `[classes, columns + 1]` whose last column is the bias, and its gradient.
+fn loss(
+    rows: &Tensor,
+    targets: &[f32],
+    origins: &[Origin],
+    layer: &[f64],
+    config: &HeadConfig,
+) -> candle_core::Result<(f64, Vec<f64>)> {
+    let (n, columns) = rows.dims2()?;
+    let classes = layer.len() / (columns + 1);
+    let layer = Var::from_slice(layer, (classes, columns + 1), &Device::Cpu)?;
+    let [weight, bias] = [layer.narrow(1, 0, columns)?, layer.narrow(1, columns, 1)?];
+    let logits = rows.matmul(&weight.t()?)?.broadcast_add(&bias.t()?)?;
+    let mut shares = targets.to_vec();
+    share_among(&mut shares, &logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, classes);
+    let shares = Tensor::from_vec(shares, (n, classes), &Device::Cpu)?;
+    let loss = healthy_then_kind(&logits, &shares, origins, config.healthy, config.pairs.into())?;
+    let loss = (loss + held_back(&weight, config)?.affine(1.0 / n as f64, 0.0)?)?;
+    let gradient = loss.backward()?.remove(&layer).expect("the loss is made of it");
+    Ok((loss.to_scalar()?, gradient.flatten_all()?.to_vec1()?))
 }
 
-/// What both ridges cost, over `n`; their slopes are added to `gradient`.
-fn hold(layer: &[f64], width: usize, config: &HeadConfig, n: f64, gradient: &mut [f64]) -> f64 {
-    let classes = layer.len() / width;
-    let (ridge, kind_ridge) = (config.ridge / n, config.kind_ridge / n);
-    let others = (0..classes).filter(|class| *class != config.healthy);
-    let mut cost = 0.0;
-    // The last column is the biases, which nothing holds.
-    for column in 0..width - 1 {
-        let healthy = config.healthy * width + column;
-        let mean = others.clone().map(|class| layer[class * width + column]).sum::<f64>() / (classes - 1) as f64;
-        cost += 0.5 * ridge * (layer[healthy].powi(2) + (classes - 1) as f64 * mean * mean);
-        gradient[healthy] += ridge * layer[healthy];
-        for class in others.clone() {
-            let apart = layer[class * width + column] - mean;
-            cost += 0.5 * kind_ridge * apart * apart;
-            gradient[class * width + column] += ridge * mean + kind_ridge * apart;
-        }
-    }
-    cost
+/// What both ridges cost; nothing holds the biases.
+fn held_back(weight: &Tensor, config: &HeadConfig) -> candle_core::Result<Tensor> {
+    let classes = weight.dim(0)?;
+    let others: Vec<u32> = (0..classes).filter(|&class| class != config.healthy).map(|class| class as u32).collect();
+    let others = weight.contiguous()?.index_select(&Tensor::new(others, &Device::Cpu)?, 0)?;
+    let mean = others.mean_keepdim(0)?;
+    let square = |weight: Tensor, factor: f64| weight.sqr()?.sum_all()?.affine(0.5 * factor, 0.0);
+    let healthy = square(weight.narrow(0, config.healthy, 1)?, config.ridge)?;
+    let kinds = square(others.broadcast_sub(&mean)?, config.kind_ridge)?;
+    healthy + square(mean, config.ridge * (classes - 1) as f64)? + kinds
 }
 
 #[cfg(test)]

@@ -1,39 +1,43 @@
-//! Categorical cross-entropy.
+//! What training minimises, written in candle: its autograd goes back to the logits, and through a [`Learner`] to the weights.
+//!
+//! Every loss is a scalar in f64: one near zero is the difference of two numbers that are not.
+//!
+//! [`Learner`]: crate::nn::Learner
 
 use std::collections::BTreeMap;
 
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::ops::log_softmax;
+
 use crate::data::Origin;
 
-/// Mean over the batch of `-Σⱼ targetⱼ · log softmax(logits)ⱼ`, and its gradient for the logits, `[n, k]`.
-///
-/// Summed in f64: a loss near zero is the difference of two numbers that are not.
+/// Mean over the batch of `-Σⱼ targetⱼ · log softmax(logits)ⱼ`.
 ///
 /// # Shapes
-/// logits and targets `[n, k]` with `k = classes`, targets summing to 1 in each row
+/// logits and targets `[n, k]`, targets summing to 1 in each row; the loss is a scalar
 ///
-/// # Panics
-/// When the slices differ in length or are not whole rows.
-pub fn categorical_cross_entropy(logits: &[f32], targets: &[f32], classes: usize) -> (f32, Vec<f32>) {
-    assert!(logits.len() == targets.len() && logits.len().is_multiple_of(classes) && !logits.is_empty());
-    let n = (logits.len() / classes) as f64;
-    let (mut loss, mut gradient) = (0.0, Vec::with_capacity(logits.len()));
-    for (logits, targets) in logits.chunks_exact(classes).zip(targets.chunks_exact(classes)) {
-        let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let shifted = || logits.iter().map(|logit| f64::from(*logit) - largest);
-        let sum: f64 = shifted().map(f64::exp).sum();
-        for (logit, &target) in shifted().zip(targets) {
-            // A target of zero counts for nothing, however small its probability: 0 · log 0 is 0.
-            if target != 0.0 {
-                loss -= f64::from(target) * (logit - sum.ln());
-            }
-            gradient.push(((logit.exp() / sum - f64::from(target)) / n) as f32);
-        }
-    }
-    ((loss / n) as f32, gradient)
+/// # Errors
+/// candle's, for other shapes.
+pub fn categorical_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let (n, _) = logits.dims2()?;
+    let logs = log_softmax(&logits.to_dtype(DType::F64)?, 1)?;
+    (logs * targets.to_dtype(DType::F64)?)?.sum_all()?.affine(-1.0 / n as f64, 0.0)
+}
+
+/// Mean over all logits `z` of `−t · log σ(z) − (1 − t) · log(1 − σ(z))`, `t` being their targets in `[0, 1]`.
+///
+/// # Shapes
+/// logits and targets alike; the loss is a scalar
+///
+/// # Errors
+/// candle's, for other shapes.
+pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let logits = logits.to_dtype(DType::F64)?;
+    (softplus(&logits)? - (&logits * targets.to_dtype(DType::F64)?)?)?.mean_all()
 }
 
 /// The cross-entropy as the sum of two questions: is an image of the class `healthy`, and if not, of which of the others?
-/// Mean over the batch, and its gradient for the logits, `[n, k]`.
+/// Mean over the batch.
 ///
 /// With `p = softmax(logits)`, the healthy class `h` and the weight `v` of its origin an image loses
 /// `v · (−t_h log p_h − (1 − t_h) log(1 − p_h)) − Σ_{k≠h} t_k log(p_k / (1 − p_h))`, which is
@@ -41,107 +45,94 @@ pub fn categorical_cross_entropy(logits: &[f32], targets: &[f32], classes: usize
 ///
 /// Where a source has images `i` that are ill and `j` that are healthy, the proportion `pairs` of its first question is
 /// asked of those instead: the mean of `log(1 + exp(d_j − d_i))` over its pairs, `d = log((1 − p_h) / p_h)`, by
-/// `(1 − t_hi) t_hj`, counts as much as its images do. A pair says nothing of how high the odds are at its hospital. Summed
-/// in f64.
+/// `(1 − t_hi) t_hj`, counts as much as its images do. A pair says nothing of how high the odds are at its hospital.
 ///
 /// # Shapes
-/// logits and targets `[n, k]` with `k = classes`, targets summing to 1 in each row; origins `[n]`
+/// logits and targets `[n, k]`, targets summing to 1 in each row; origins `[n]`; the loss is a scalar
 ///
 /// # Source
 /// Burges et al., Learning to Rank using Gradient Descent, ICML 2005, for the loss of a pair.
 ///
+/// # Errors
+/// candle's, for other shapes or when `healthy` is no class.
+///
 /// # Panics
-/// When the slices differ in length or are not whole rows, or `healthy` is no class.
+/// When there are not as many origins as images.
 pub fn healthy_then_kind(
-    logits: &[f32],
-    targets: &[f32],
+    logits: &Tensor,
+    targets: &Tensor,
     origins: &[Origin],
-    classes: usize,
     healthy: usize,
-    pairs: f32,
-) -> (f32, Vec<f32>) {
-    assert!(logits.len() == targets.len() && logits.len().is_multiple_of(classes) && !logits.is_empty());
-    assert!(healthy < classes && origins.len() * classes == logits.len());
-    let n = origins.len();
-    let rows = || logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
-    // log Σ exp of all classes but the healthy one, and the log odds of being none such: d.
-    let together = |logits: &[f32]| {
-        let others = || (0..classes).filter(|&k| k != healthy).map(|k| f64::from(logits[k]));
-        let largest = others().fold(f64::NEG_INFINITY, f64::max);
-        largest + others().map(|logit| (logit - largest).exp()).sum::<f64>().ln()
-    };
-    let odds: Vec<f64> = rows().map(|(logits, _)| together(logits) - f64::from(logits[healthy])).collect();
-    let ill: Vec<f64> = rows().map(|(_, targets)| 1.0 - f64::from(targets[healthy])).collect();
-    let mut loss = 0.0;
-    // What the loss falls by for each image's odds.
-    let mut slopes = vec![0.0; n];
-    let asked = ask_pairs(&odds, &ill, origins, f64::from(pairs), &mut loss, &mut slopes);
-    for i in 0..n {
-        let weight = f64::from(origins[i].weight) * if asked[i] { 1.0 - f64::from(pairs) } else { 1.0 };
-        loss += weight * (ill[i] * softplus(-odds[i]) + (1.0 - ill[i]) * softplus(odds[i]));
-        slopes[i] += weight * (sigmoid(odds[i]) - ill[i]);
-    }
-    let mut gradient = Vec::with_capacity(logits.len());
-    for ((logits, targets), (slope, ill)) in rows().zip(slopes.iter().zip(&ill)) {
-        let together = together(logits);
-        for (k, (&logit, &target)) in logits.iter().zip(targets).enumerate() {
-            if k == healthy {
-                gradient.push((-slope / n as f64) as f32);
-                continue;
-            }
-            let (log_kind, target) = (f64::from(logit) - together, f64::from(target));
-            if target != 0.0 {
-                loss -= target * log_kind;
-            }
-            let kind = log_kind.exp();
-            gradient.push(((slope * kind + ill * kind - target) / n as f64) as f32);
-        }
-    }
-    ((loss / n as f64) as f32, gradient)
+    pairs: f64,
+) -> Result<Tensor> {
+    let (n, classes) = logits.dims2()?;
+    assert_eq!(origins.len(), n);
+    let [logits, targets] = [logits.to_dtype(DType::F64)?.contiguous()?, targets.to_dtype(DType::F64)?.contiguous()?];
+    let kinds: Vec<u32> = (0..classes).filter(|&class| class != healthy).map(|class| class as u32).collect();
+    let kinds = Tensor::new(kinds, &Device::Cpu)?;
+    let others = logits.index_select(&kinds, 1)?;
+    let together = others.log_sum_exp(1)?;
+    // Log odds of being ill: d.
+    let odds = (&together - logits.narrow(1, healthy, 1)?.squeeze(1)?)?;
+    let ill: Vec<f64> =
+        targets.narrow(1, healthy, 1)?.squeeze(1)?.to_vec1()?.into_iter().map(|t: f64| 1.0 - t).collect();
+    let (paired, ranking) = pairs_within_sources(&odds, &ill, origins, pairs)?;
+    let weight = |i: usize| f64::from(origins[i].weight) * if paired[i] { 1.0 - pairs } else { 1.0 };
+    let [if_ill, if_healthy]: [Vec<f64>; 2] =
+        [(0..n).map(|i| weight(i) * ill[i]).collect(), (0..n).map(|i| weight(i) * (1.0 - ill[i])).collect()];
+    let first = (softplus(&odds.neg()?)? * Tensor::new(if_ill, &Device::Cpu)?)?.sum_all()?
+        + (softplus(&odds)? * Tensor::new(if_healthy, &Device::Cpu)?)?.sum_all()?;
+    let logs = others.broadcast_sub(&together.unsqueeze(1)?)?;
+    let second = (logs * targets.index_select(&kinds, 1)?)?.sum_all()?;
+    let loss = (first? - second)?;
+    let loss = if let Some(ranking) = ranking { (loss + ranking)? } else { loss };
+    loss.affine(1.0 / n as f64, 0.0)
 }
 
-/// Adds the loss of the pairs of each source and its slopes for the `odds`; which images it was asked of.
-fn ask_pairs(
-    odds: &[f64],
+/// The loss of the pairs of all sources, if there are any, and which images belong to a source that has some.
+fn pairs_within_sources(
+    odds: &Tensor,
     ill: &[f64],
     origins: &[Origin],
     proportion: f64,
-    loss: &mut f64,
-    slopes: &mut [f64],
-) -> Vec<bool> {
-    let mut asked = vec![false; odds.len()];
+) -> Result<(Vec<bool>, Option<Tensor>)> {
+    let (mut paired, mut loss) = (vec![false; ill.len()], None);
     if proportion == 0.0 {
-        return asked;
+        return Ok((paired, loss));
     }
     let mut sources = BTreeMap::<usize, Vec<usize>>::new();
     origins.iter().enumerate().for_each(|(i, origin)| sources.entry(origin.source).or_default().push(i));
     for images in sources.into_values() {
-        let pairs = || images.iter().flat_map(|&i| images.iter().map(move |&j| (i, j))).filter(|(i, j)| i != j);
-        let weight = |i: usize, j: usize| ill[i] * (1.0 - ill[j]);
-        let sum: f64 = pairs().map(|(i, j)| weight(i, j)).sum();
+        let of = |share: &dyn Fn(f64) -> f64| -> Vec<usize> {
+            images.iter().copied().filter(|&i| share(ill[i]) > 0.0).collect()
+        };
+        let (sick, well) = (of(&|ill| ill), of(&|ill| 1.0 - ill));
+        let pairs = sick.iter().flat_map(|&i| well.iter().map(move |&j| (i, j)));
+        let weights: Vec<f64> = pairs.map(|(i, j)| if i == j { 0.0 } else { ill[i] * (1.0 - ill[j]) }).collect();
+        let sum: f64 = weights.iter().sum();
         if sum < 0.5 {
             continue;
         }
+        let weights = Tensor::from_vec(weights, (sick.len(), well.len()), &Device::Cpu)?;
+        let of = |images: &[usize]| {
+            let places: Vec<u32> = images.iter().map(|&i| i as u32).collect();
+            odds.index_select(&Tensor::new(places, &Device::Cpu)?, 0)
+        };
+        let apart = of(&well)?.unsqueeze(0)?.broadcast_sub(&of(&sick)?.unsqueeze(1)?)?;
         let each = proportion * images.len() as f64 / sum;
-        for (i, j) in pairs() {
-            let (apart, weight) = (odds[i] - odds[j], each * weight(i, j));
-            *loss += weight * softplus(-apart);
-            let slope = weight * sigmoid(-apart);
-            slopes[i] -= slope;
-            slopes[j] += slope;
-        }
-        images.into_iter().for_each(|i| asked[i] = true);
+        let here = (softplus(&apart)? * weights)?.sum_all()?.affine(each, 0.0)?;
+        loss = Some(match loss {
+            None => here,
+            Some(loss) => (loss + here)?,
+        });
+        images.into_iter().for_each(|i| paired[i] = true);
     }
-    asked
+    Ok((paired, loss))
 }
 
-/// `log(1 + exp(x))` without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+/// `log(1 + exp(x))` of each value, without overflow.
+fn softplus(x: &Tensor) -> Result<Tensor> {
+    Tensor::stack(&[&x.zeros_like()?, x], 0)?.log_sum_exp(0)
 }
 
 /// Makes one target of several that are possible, in place: where a row has ones for all the classes that a film may have,
@@ -181,14 +172,32 @@ pub fn smooth_labels(targets: &mut [f32], classes: usize, epsilon: f32) {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Var;
+
     use super::*;
 
     /// Logits `[2, 3]` whose targets are classes 0 and 2.
     const LOGITS: [f32; 6] = [1.5, -0.5, 0.25, -2.0, 3.0, 0.0];
     const TARGETS: [f32; 6] = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
-    fn loss(logits: &[f32], targets: &[f32], classes: usize) -> f32 {
-        categorical_cross_entropy(logits, targets, classes).0
+    /// A loss of `logits` `[n, k]`, and the gradient that candle's autograd gives for them.
+    fn with_gradient(logits: &[f32], k: usize, loss: impl Fn(&Tensor) -> Result<Tensor>) -> (f64, Vec<f32>) {
+        let logits = Var::from_slice(logits, (logits.len() / k, k), &Device::Cpu).unwrap();
+        let loss = loss(&logits).unwrap();
+        let gradient = loss.backward().unwrap().remove(&logits).unwrap();
+        (loss.to_scalar().unwrap(), gradient.to_vec2().unwrap().concat())
+    }
+
+    fn table(values: &[f32], k: usize) -> Tensor {
+        Tensor::from_slice(values, (values.len() / k, k), &Device::Cpu).unwrap()
+    }
+
+    fn cross_entropy(logits: &[f32], targets: &[f32], k: usize) -> (f64, Vec<f32>) {
+        with_gradient(logits, k, |logits| categorical_cross_entropy(logits, &table(targets, k)))
+    }
+
+    fn loss(logits: &[f32], targets: &[f32], k: usize) -> f64 {
+        cross_entropy(logits, targets, k).0
     }
 
     #[test]
@@ -213,7 +222,7 @@ mod tests {
         let mut targets = [1.0, 0.0, 1.0];
         share_among(&mut targets, &logits, 3);
         assert!((targets.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        let (_, gradient) = categorical_cross_entropy(&logits, &targets, 3);
+        let (_, gradient) = cross_entropy(&logits, &targets, 3);
         let likelihood = |logits: [f64; 3]| {
             let exp = logits.map(f64::exp);
             (possible.map(|j: usize| exp[j]).iter().sum::<f64>() / exp.iter().sum::<f64>()).ln()
@@ -272,10 +281,13 @@ mod tests {
                 (each.sum::<f64>() + pairs) / 4.0
             };
             let asked = |logits: &[f64]| {
-                healthy_then_kind(&single(logits), &single(&targets), &origins, 3, healthy, share as f32)
+                let targets = table(&single(&targets), 3);
+                with_gradient(&single(logits), 3, |logits| {
+                    healthy_then_kind(logits, &targets, &origins, healthy, share)
+                })
             };
             let (loss, gradient) = asked(&logits);
-            assert!((f64::from(loss) - by_definition(&logits)).abs() < 1e-6, "{healthy}, {share}: {loss}");
+            assert!((loss - by_definition(&logits)).abs() < 1e-6, "{healthy}, {share}: {loss}");
             for (i, gradient) in gradient.into_iter().enumerate() {
                 let at = |by: f64| {
                     let mut logits = logits.clone();
@@ -287,11 +299,14 @@ mod tests {
             }
         }
         let plain = [Origin { source: 0, weight: 1.0 }; 2];
-        let (loss, gradient) = healthy_then_kind(&LOGITS, &TARGETS, &plain, 3, 1, 0.0);
-        let (expected, slopes) = categorical_cross_entropy(&LOGITS, &TARGETS, 3);
+        let (loss, gradient) =
+            with_gradient(&LOGITS, 3, |logits| healthy_then_kind(logits, &table(&TARGETS, 3), &plain, 1, 0.0));
+        let (expected, slopes) = cross_entropy(&LOGITS, &TARGETS, 3);
         assert!((loss - expected).abs() < 1e-6);
         assert!(gradient.iter().zip(slopes).all(|(a, b)| (a - b).abs() < 1e-6));
-        let (loss, gradient) = healthy_then_kind(&[1000.0, -1000.0], &[0.0, 1.0], &plain[..1], 2, 0, 1.0);
+        let (loss, gradient) = with_gradient(&[1000.0, -1000.0], 2, |logits| {
+            healthy_then_kind(logits, &table(&[0.0, 1.0], 2), &plain[..1], 0, 1.0)
+        });
         assert!(loss == 2000.0 && gradient == [1.0, -1.0], "{loss} {gradient:?}");
     }
 
@@ -299,7 +314,7 @@ mod tests {
     fn the_gradient_agrees_with_finite_differences() {
         let mut targets = TARGETS;
         smooth_labels(&mut targets, 3, 0.1);
-        let (_, gradient) = categorical_cross_entropy(&LOGITS, &targets, 3);
+        let (_, gradient) = cross_entropy(&LOGITS, &targets, 3);
         // A step of 2⁻⁷: the third derivative of the loss is below 1 and leaves h²/6 = 1e-5, rounding 2⁷ · 2⁻²⁴ as much.
         const STEP: f32 = 1.0 / 128.0;
         for (i, gradient) in gradient.into_iter().enumerate() {
@@ -308,8 +323,21 @@ mod tests {
                 logits[i] += by;
                 loss(&logits, &targets, 3)
             };
-            let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            let slope = ((at(STEP) - at(-STEP)) / f64::from(2.0 * STEP)) as f32;
             assert!((gradient - slope).abs() < 5e-5, "{i}: {gradient}, finite differences say {slope}");
+        }
+    }
+
+    /// Expected: the definition in double precision, by Python.
+    #[test]
+    fn the_binary_loss_and_its_gradient_are_those_of_the_definition() {
+        let targets = table(&[1.0, 0.25, 0.0, 1.0], 4);
+        let (loss, gradient) =
+            with_gradient(&[0.0, 2.0, -3.0, 100.0], 4, |logits| binary_cross_entropy(logits, &targets));
+        let expected = (std::f64::consts::LN_2 + 1.626_928_1 + 0.048_587_35 + 0.0) / 4.0;
+        assert!((loss - expected).abs() < 1e-6, "{loss}");
+        for (gradient, expected) in gradient.iter().zip([-0.125, 0.157_699_27, 0.011_856_468, 0.0]) {
+            assert!((gradient - expected).abs() < 1e-6, "{gradient} {expected}");
         }
     }
 }

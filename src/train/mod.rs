@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod config;
+mod descent;
 mod features;
 #[cfg(any(feature = "cli", feature = "training"))]
 mod head;
@@ -21,11 +22,12 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Freeze, Norms, Start, TrainConfig, WithinSources};
+pub use descent::{Descent, DescentConfig};
 #[cfg(any(feature = "cli", feature = "training"))]
 pub use head::{HeadConfig, HeadExamples, fit_head};
 pub use history::{EpochRecord, History, Phase, Running};
 pub use initial::{Initial, Rows, initial_weights};
-pub use loss::{categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels};
+pub use loss::{binary_cross_entropy, categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels};
 pub use mixup::Mixup;
 pub use optimizer::OptimizerConfig;
 pub use run::{Run, fingerprint};

@@ -1,27 +1,24 @@
 //! One batch at a time: forward, loss, backward, optimiser.
 
+use std::sync::MutexGuard;
+
+use candle_core::{Device, Tensor};
+
+use super::descent::scalar;
 use super::{
-    Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, healthy_then_kind, share_among, smooth_labels,
+    Descent, DescentConfig, Freeze, Mixup, Norms, TrainConfig, categorical_cross_entropy, healthy_then_kind,
+    share_among, smooth_labels,
 };
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::metrics::argmax;
-use crate::nn::{Dropout, Graph, ParameterSpec, Training, Weights};
+use crate::nn::{Given, Graph, Learner, Training, Weights, rows, sure};
 
 /// A network in training.
 pub struct Trainer {
     config: TrainConfig,
-    pub(super) network: Training,
+    pub(super) descent: Descent,
     input: usize,
-    pub(super) step: u64,
-}
-
-/// What a batch holds of its films.
-#[derive(Clone, Copy)]
-enum Given {
-    Images,
-    /// What the last layer reads of them.
-    Features,
 }
 
 /// What one step did.
@@ -77,7 +74,11 @@ impl Trainer {
         if config.norms == Norms::Running {
             network.hold_statistics();
         }
-        Self { config, network, input: graph.input().iter().product(), step: 0 }
+        let TrainConfig { optimizer, schedule, learning_rate, weight_decay, dropout, seed, .. } = config;
+        let steps =
+            DescentConfig { optimizer, schedule, learning_rate, weight_decay, total_steps: config.total_steps() };
+        let descent = Descent::new(Learner::new(network, (dropout, seed)), steps);
+        Self { config, descent, input: graph.input().iter().product() }
     }
 
     /// The settings of this run.
@@ -87,12 +88,17 @@ impl Trainer {
 
     /// Steps taken.
     pub fn steps(&self) -> u64 {
-        self.step
+        self.descent.steps()
     }
 
     /// The weights as they are now.
     pub fn weights(&self) -> Weights {
-        self.network.weights()
+        self.network().weights()
+    }
+
+    /// The network itself.
+    pub(super) fn network(&self) -> MutexGuard<'_, Training> {
+        self.descent.learner().network()
     }
 
     /// Gradient of the loss on `batch` for every weight; no step is taken.
@@ -100,8 +106,12 @@ impl Trainer {
     /// # Errors
     /// As for [`step`](Self::step).
     pub fn gradients(&mut self, batch: Batch) -> Result<Weights> {
-        let (_, gradient) = self.loss(Given::Images, batch, true)?;
-        Ok(self.network.gradients(&gradient))
+        let (_, loss) = self.loss(Given::Images, batch, true)?;
+        let learner = self.descent.learner();
+        learner.collect();
+        sure(loss.backward());
+        learner.set_step(self.steps());
+        Ok(learner.take_gradients())
     }
 
     /// One optimiser step on `batch`.
@@ -122,17 +132,9 @@ impl Trainer {
     }
 
     fn step_on(&mut self, given: Given, batch: Batch) -> Result<StepReport> {
-        let (report, gradient) = self.loss(given, batch, true)?;
-        if !report.loss.is_finite() {
-            return Err(Error::Diverged { step: self.step, loss: report.loss });
-        }
-        let factor = self.config.schedule.factor(self.step, self.config.total_steps());
-        let learning_rate = self.config.learning_rate * factor;
-        self.step += 1;
-        let TrainConfig { optimizer, weight_decay, .. } = self.config;
-        let decay = |spec: &ParameterSpec| if spec.is_weight() { weight_decay } else { 0.0 };
-        self.network.backward(&gradient, |spec| optimizer.rule(learning_rate, decay(spec), self.step));
-        Ok(StepReport { learning_rate, ..report })
+        let (report, loss) = self.loss(given, batch, true)?;
+        let [loss, learning_rate] = self.descent.step(&loss)?;
+        Ok(StepReport { loss, learning_rate, ..report })
     }
 
     /// Loss and correct answers on a batch, without training on it.
@@ -140,7 +142,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::BufferLength`] when the images have other dimensions than the network takes.
     pub fn evaluate(&mut self, batch: Batch) -> Result<StepReport> {
-        Ok(self.loss(Given::Images, batch, false)?.0)
+        self.report(Given::Images, batch)
     }
 
     /// What [`evaluate`](Self::evaluate) gives of the images, from a batch of their [`features`](Self::features).
@@ -148,7 +150,12 @@ impl Trainer {
     /// # Errors
     /// As for [`evaluate`](Self::evaluate).
     pub fn evaluate_features(&mut self, batch: Batch) -> Result<StepReport> {
-        Ok(self.loss(Given::Features, batch, false)?.0)
+        self.report(Given::Features, batch)
+    }
+
+    fn report(&mut self, given: Given, batch: Batch) -> Result<StepReport> {
+        let (report, loss) = self.loss(given, batch, false)?;
+        Ok(StepReport { loss: scalar(&loss), ..report })
     }
 
     /// The batch with what the last layer reads of its images in their place, `[n, f]`.
@@ -164,56 +171,60 @@ impl Trainer {
     pub fn features(&mut self, batch: Batch) -> Result<Batch> {
         assert_eq!(self.config.freeze, Freeze::Backbone);
         self.check(Given::Images, &batch)?;
+        let mut network = self.network();
         let images = batch.images.chunks_exact(self.input);
-        let features: Vec<f32> = images.flat_map(|image| self.network.features(1, image).to_vec()).collect();
-        Ok(Batch { images: features, channels: self.network.feature_len(), height: 1, width: 1, ..batch })
+        let features: Vec<f32> = images.flat_map(|image| network.features(1, image).to_vec()).collect();
+        Ok(Batch { images: features, channels: network.feature_len(), height: 1, width: 1, ..batch })
     }
 
     fn check(&self, given: Given, batch: &Batch) -> Result<()> {
         let len = match given {
             Given::Images => self.input,
-            Given::Features => self.network.feature_len(),
+            Given::Features => self.network().feature_len(),
         };
         let (expected, found) = (batch.n * len, batch.images.len());
         if expected == found { Ok(()) } else { Err(Error::BufferLength { expected, found }) }
     }
 
-    /// Goes forward: what there is to report, and the gradient for the logits.
-    fn loss(&mut self, given: Given, mut batch: Batch, training: bool) -> Result<(StepReport, Vec<f32>)> {
+    /// Goes forward: what there is to report but for the loss, and the loss itself.
+    fn loss(&mut self, given: Given, mut batch: Batch, training: bool) -> Result<(StepReport, Tensor)> {
         self.check(given, &batch)?;
         let (n, classes) = (batch.n, batch.classes);
         let mixed = training && self.config.mixup > 0.0;
-        let mixup = mixed.then(|| Mixup::draw(self.config.mixup, n, self.config.seed, self.step));
+        let mixup = mixed.then(|| Mixup::draw(self.config.mixup, n, self.config.seed, self.steps()));
         if let Some(mixup) = &mixup {
             let partners = mixup.partners(&batch.images);
             mixup.blend(&mut batch.images, &partners);
         }
-        let mut dropout = Dropout::new(self.config.dropout, self.config.seed, self.step);
-        let dropout = training.then_some(&mut dropout);
-        let logits = match given {
-            Given::Images => self.network.forward(n, &batch.images, dropout),
-            Given::Features => self.network.forward_features(n, &batch.images, dropout),
+        let input = match given {
+            Given::Images => {
+                Tensor::from_vec(batch.images, (n, batch.channels, batch.height, batch.width), &Device::Cpu)
+            }
+            Given::Features => Tensor::from_vec(batch.images, (n, ()), &Device::Cpu),
         };
-        let rows = logits.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
-        let correct = rows.filter(|(logits, allowed)| allowed[argmax(logits)] > 0.0).count();
+        let logits = sure(self.descent.learner().forward_from(given, &sure(input), training));
+        let values = rows(&logits);
+        let labelled = values.chunks_exact(classes).zip(batch.targets.chunks_exact(classes));
+        let correct = labelled.filter(|(logits, allowed)| allowed[argmax(logits)] > 0.0).count();
         let partners = mixup.as_ref().map(|mixup| mixup.partners(&batch.targets));
-        share_among(&mut batch.targets, logits, classes);
+        share_among(&mut batch.targets, &values, classes);
         if let (Some(mixup), Some(mut partners)) = (mixup, partners) {
-            share_among(&mut partners, logits, classes);
+            share_among(&mut partners, &values, classes);
             mixup.blend(&mut batch.targets, &partners);
         }
         if training && self.config.label_smoothing > 0.0 {
             smooth_labels(&mut batch.targets, classes, self.config.label_smoothing);
         }
-        let (loss, gradient) = match (&self.config.within, &batch.origins) {
+        let targets = sure(Tensor::from_vec(batch.targets, (n, classes), &Device::Cpu));
+        let loss = match (&self.config.within, &batch.origins) {
             (Some(within), Some(origins)) if training => {
                 let healthy = self.config.classes.iter().position(|class| *class == within.healthy);
                 let healthy = healthy.expect("the settings were checked");
-                healthy_then_kind(logits, &batch.targets, origins, classes, healthy, within.pairs)
+                healthy_then_kind(&logits, &targets, origins, healthy, within.pairs.into())
             }
-            _ => categorical_cross_entropy(logits, &batch.targets, classes),
+            _ => categorical_cross_entropy(&logits, &targets),
         };
-        Ok((StepReport { loss, correct, n, learning_rate: 0.0 }, gradient))
+        Ok((StepReport { loss: 0.0, correct, n, learning_rate: 0.0 }, sure(loss)))
     }
 }
 
