@@ -136,7 +136,7 @@ fn rarer_format(bytes: &[u8]) -> Option<Format> {
 }
 
 /// Refuses a size that the header claims, before any pixel is read.
-pub(super) fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
+pub(crate) fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::TooSmall { width, height, minimum: 1 });
     }

@@ -24,6 +24,8 @@ mod values;
 
 use std::fmt;
 
+#[cfg(feature = "web")]
+pub(crate) use decode::check_size;
 pub use decode::{Limits, decode, decodes};
 pub use dicom::recognise as is_dicom;
 pub use rgba::from_rgba;

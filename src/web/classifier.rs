@@ -1,12 +1,12 @@
 //! The classifier: films, models, predictions.
 
 use wasm_bindgen::prelude::*;
+use web_sys::{ImageBitmap, ImageData};
 
-use super::thrown;
-use crate::error::Result;
+use super::{pixels, thrown};
 use crate::explain::colours;
 use crate::formats::ModelCard;
-use crate::image::{Limits, Radiograph, Values, decode, decodes, from_rgba, is_dicom};
+use crate::image::{Limits, Radiograph, Values, decode, decodes, is_dicom};
 use crate::preprocess::Preprocess;
 
 /// A decoded film, in the module's memory until `free()`.
@@ -31,10 +31,16 @@ impl Film {
         decode(bytes, &Limits::default()).map(Film).map_err(thrown)
     }
 
-    /// Takes the pixels of an `ImageData`.
-    #[wasm_bindgen(js_name = fromRgba)]
-    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Film, JsValue> {
-        from_rgba(width, height, rgba).map(Film).map_err(thrown)
+    /// Takes the pixels of a canvas, under the default [`Limits`].
+    #[wasm_bindgen(js_name = fromImageData)]
+    pub fn from_image_data(image: &ImageData) -> Result<Film, JsValue> {
+        pixels::read(image).map(Film)
+    }
+
+    /// Takes the pixels of a bitmap, under the default [`Limits`]; the bitmap stays open.
+    #[wasm_bindgen(js_name = fromBitmap)]
+    pub fn from_bitmap(bitmap: &ImageBitmap) -> Result<Film, JsValue> {
+        pixels::read_bitmap(bitmap).map(Film)
     }
 
     /// Takes what another module decoded: luminance, row-major `[height, width]`, in `[0, 1]`, the share of pixels that had a
@@ -75,37 +81,8 @@ impl Film {
     }
 
     /// The film as it is judged, reduced until no side is longer than `max_side` pixels.
-    pub fn preview(&self, max_side: u32) -> Result<Preview, JsValue> {
-        preview(&self.0, max_side as usize).map_err(thrown)
-    }
-}
-
-/// Pixels for a canvas.
-#[wasm_bindgen]
-pub struct Preview {
-    width: u32,
-    height: u32,
-    rgba: Vec<u8>,
-}
-
-#[wasm_bindgen]
-impl Preview {
-    /// Width in pixels.
-    #[wasm_bindgen(getter)]
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Height in pixels.
-    #[wasm_bindgen(getter)]
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// A copy of the pixels, row-major `[height, width, 4]`, alpha not premultiplied.
-    #[wasm_bindgen(getter)]
-    pub fn rgba(&self) -> Vec<u8> {
-        self.rgba.clone()
+    pub fn preview(&self, max_side: u32) -> Result<ImageData, JsValue> {
+        preview(&self.0, max_side as usize)
     }
 }
 
@@ -144,28 +121,24 @@ impl Classifier {
     }
 
     /// Where the network found what speaks for `class`: a layer to be stretched over the film.
-    pub fn explain(&self, film: &Film, class: &str) -> Result<Preview, JsValue> {
+    pub fn explain(&self, film: &Film, class: &str) -> Result<ImageData, JsValue> {
         let map = self.0.explain(&film.0, class).map_err(thrown)?;
-        Ok(Preview { width: map.width as u32, height: map.height as u32, rgba: colours(&map) })
+        pixels::image_data(map.width, map.height, &colours(&map))
     }
 }
 
 /// Greys of `film` for a canvas, its longer side at most `max_side` pixels.
-fn preview(film: &Radiograph, max_side: usize) -> Result<Preview> {
+fn preview(film: &Radiograph, max_side: usize) -> Result<ImageData, JsValue> {
     let (height, width) = (film.height(), film.width());
     let longer = height.max(width);
     let fit = |side: usize| if longer > max_side { (side * max_side).div_ceil(longer) } else { side };
     let (height, width) = (fit(height), fit(width));
     let reduced;
     let luma = if longer > max_side {
-        reduced = Preprocess::new(1, height, width).prepare(film)?;
+        reduced = Preprocess::new(1, height, width).prepare(film).map_err(thrown)?;
         &reduced
     } else {
         film.luma()
     };
-    let rgba = luma.iter().flat_map(|&value| {
-        let grey = (value * 255.0).round() as u8;
-        [grey, grey, grey, 255]
-    });
-    Ok(Preview { width: width as u32, height: height as u32, rgba: rgba.collect() })
+    pixels::grey_image_data(width, height, luma.iter().map(|&value| (value * 255.0).round() as u8))
 }

@@ -1,8 +1,8 @@
 //! Bindings for the browser: conversion and nothing else.
 //!
-//! What crosses is bytes, numbers and JSON; no tensor does. Every failure arrives in JavaScript as an `Error` whose
-//! `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its message goes to the
-//! console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
+//! What crosses is bytes, numbers, JSON and the browser's own pixels; no tensor does. Every failure arrives in JavaScript
+//! as an `Error` whose `kind` is [`Error::kind`] and whose `message` is the error's own. A panic ends the module: its
+//! message goes to the console, the call throws a `WebAssembly.RuntimeError`, and the instance must not be used again.
 //!
 //! What is compiled depends on the module: [`classifier`] is in each variant of the one that every visitor downloads,
 //! [`training`] in those of the one that takes its place in the worker that trains, [`decoders`] is in the one that
@@ -12,6 +12,8 @@
 pub mod classifier;
 #[cfg(any(feature = "decoders", feature = "dicom-decoder"))]
 pub mod decoders;
+#[cfg(feature = "web")]
+mod pixels;
 #[cfg(feature = "threads")]
 pub mod threads;
 #[cfg(feature = "training")]
@@ -22,16 +24,10 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::Error;
 
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(message: &str);
-}
-
 /// Sends what a panic says to the console; without it only `unreachable` would be heard.
 #[wasm_bindgen(start)]
 pub fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
 }
 
 /// `error` as a JavaScript `Error` with its `kind`.

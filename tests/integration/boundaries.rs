@@ -82,7 +82,9 @@ fn assert_only_in(word: &str, allowed: impl Fn(&str, &Path) -> bool) {
 
 #[test]
 fn the_browser_is_known_to_its_bindings_only() {
-    assert_only_in("wasm_bindgen", |module, _| module == "web");
+    for name in ["wasm_bindgen", "js_sys", "web_sys"] {
+        assert_only_in(name, |module, _| module == "web");
+    }
 }
 
 /// Below them all is slices.

@@ -3,7 +3,8 @@
 import * as Comlink from 'comlink';
 import workerUrl from './worker?worker&url';
 import { Link, type CallOptions } from './link';
-import type { Classification, Explanation, Film, ModelFiles, Opened, Progress, RunOptions, ValueRange } from './types';
+import { posted } from './pixels';
+import type { Classification, Explanation, Film, ImageSource, ModelFiles, Opened, Progress, RunOptions, ValueRange } from './types';
 import type { Engine } from './worker';
 
 export type { CallOptions } from './link';
@@ -55,13 +56,15 @@ export class Client {
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  classify(image: Blob | ImageData, options: JudgeOptions): Promise<Classification> {
+  classify(image: ImageSource, options: JudgeOptions): Promise<Classification> {
     const onFilm = Comlink.proxy((film: Film) => {
       if (options.onFilm === undefined || options.signal?.aborted) film.bitmap.close();
       else options.onFilm(film);
     });
     const { signal, showAnyway = false, valueRange, side } = options;
-    return this.#link.call(signal, (job) => this.#link.engine.classify(job, image, showAnyway, valueRange, side, onFilm));
+    return this.#link.call(signal, (job) =>
+      posted(image, signal, (image) => this.#link.engine.classify(job, image, showAnyway, valueRange, side, onFilm)),
+    );
   }
 
   /**
@@ -69,9 +72,11 @@ export class Client {
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  explain(image: Blob | ImageData, label: string, { signal, valueRange }: ExplainOptions): Promise<Explanation> {
+  explain(image: ImageSource, label: string, { signal, valueRange }: ExplainOptions): Promise<Explanation> {
     // JavaScript may leave the class out; as a string it is an unknown one, of which the error says what to ask for.
-    return this.#link.call(signal, (job) => this.#link.engine.explain(job, image, String(label), valueRange));
+    return this.#link.call(signal, (job) =>
+      posted(image, signal, (image) => this.#link.engine.explain(job, image, String(label), valueRange)),
+    );
   }
 
   /** Ends the worker and with it every call under way, which rejects with an AbortError. */

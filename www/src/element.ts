@@ -4,10 +4,11 @@ import { LitElement, type PropertyValues } from 'lit';
 import { Client } from './client';
 import { InternalError, isAbort, RoentgenError } from './errors';
 import { modelFolder, type ClassifyOptions } from './index';
+import { crossing, type Crossing } from './pixels';
 import type { State } from './state';
 import { styles } from './styles';
 import { isSeveral, take, takeFrom, type Taken } from './transfer';
-import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Runtime, ValueRange } from './types';
+import type { Classification, Explanation, Film, ImageSource, ModelCard, ModelFiles, Opened, Runtime, ValueRange } from './types';
 import { view } from './view';
 
 /** The model is loaded and checked: its card, and what runs it. */
@@ -75,8 +76,8 @@ export class XrayClassifier extends LitElement {
   #job = new AbortController();
   /** Ends the map under way. */
   #asked = new AbortController();
-  /** The last film, for another try and for its map. */
-  #file: Blob | ImageData | undefined;
+  /** The last film, for another try and for its map: of a canvas, say, a copy of our own. */
+  #file: Crossing | undefined;
   #range: ValueRange | undefined;
   #drawn: Film | undefined;
   #laid: Explanation | undefined;
@@ -99,12 +100,12 @@ export class XrayClassifier extends LitElement {
   }
 
   /**
-   * Judges one film and shows it; with `showAnyway` also where the model refuses it, marked. A film under way is given up: its
-   * promise rejects with an AbortError.
+   * Judges one film, a file or pixels as they are now, and shows it; with `showAnyway` also where the model refuses it, marked.
+   * A film under way is given up: its promise rejects with an AbortError.
    *
    * @throws {@link RoentgenError}; the signal's reason when aborted
    */
-  async classify(file: Blob | ImageData, options: Omit<ClassifyOptions, 'onFilm'> = {}): Promise<Classification> {
+  async classify(file: ImageSource, options: Omit<ClassifyOptions, 'onFilm'> = {}): Promise<Classification> {
     return this.#judge({ file, others: 0 }, options);
   }
 
@@ -247,17 +248,17 @@ export class XrayClassifier extends LitElement {
     this.#job = job;
     const either = signal === undefined ? job.signal : AbortSignal.any([job.signal, signal]);
     const name = file instanceof File ? file.name : '';
-    this.#file = file;
     this.#range = valueRange;
     this.#show({ name, others, film: undefined, overlay: { phase: 'none' }, judgement: { phase: 'reading' } });
-    // The first update is what begins to load the model.
-    if (!this.hasUpdated) await this.updateComplete;
-    // A worker that broke down on the last film, or a model that did not load, gets another chance with this one.
-    const usable = this.#client?.closed === false && this.#state.loading.phase !== 'failed';
-    if (!usable && this.isConnected) void this.#load();
     try {
+      const held = await this.#keep(file, either);
+      // The first update is what begins to load the model.
+      if (!this.hasUpdated) await this.updateComplete;
+      // A worker that broke down on the last film, or a model that did not load, gets another chance with this one.
+      const usable = this.#client?.closed === false && this.#state.loading.phase !== 'failed';
+      if (!usable && this.isConnected) void this.#load();
       if (this.#client === undefined) throw this.#state.loading.phase === 'failed' ? this.#state.loading.error : absent();
-      const result = await this.#client.classify(file, {
+      const result = await this.#client.classify(held, {
         signal: either,
         showAnyway,
         valueRange,
@@ -277,6 +278,20 @@ export class XrayClassifier extends LitElement {
       this.#emit('roentgen-error', { name, error });
       throw error;
     }
+  }
+
+  /** Keeps a film in place of the last one: what a caller may draw on or close, as it is now. */
+  async #keep(file: ImageSource, signal: AbortSignal): Promise<Crossing> {
+    const last = this.#file;
+    this.#file = undefined;
+    // Begun before the last one, which it may be, is closed.
+    const taken = crossing(file);
+    if (last instanceof ImageBitmap) last.close();
+    // These the client's own copy comes too late for.
+    const held = taken instanceof ImageData ? structuredClone(taken) : await taken;
+    if (signal.aborted && held instanceof ImageBitmap) held.close();
+    signal.throwIfAborted();
+    return (this.#file = held);
   }
 
   /** Lays the map of a class over the film that was judged; without a class, takes it away. */

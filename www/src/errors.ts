@@ -110,14 +110,36 @@ export class FolderError extends RoentgenError {
   }
 }
 
-/** Something was dropped or pasted that holds no file: text, a link. */
+/** Something was dropped or pasted that holds no file: text, a link; or a program gave what is no image. */
 export class NoPictureError extends RoentgenError {
-  constructor(how: 'drop' | 'paste') {
+  constructor(how: 'drop' | 'paste' | 'call') {
     super(
       'no-picture',
-      how === 'drop'
-        ? 'What you dropped is text or a link, not a file. Save the picture first, then drop the file.'
-        : 'The clipboard holds no picture. Copy the picture itself, not its name or address, and paste again.',
+      {
+        drop: 'What you dropped is text or a link, not a file. Save the picture first, then drop the file.',
+        paste: 'The clipboard holds no picture. Copy the picture itself, not its name or address, and paste again.',
+        call: 'This is no image. Give a Blob, ImageData, HTMLCanvasElement, OffscreenCanvas, ImageBitmap, HTMLImageElement or VideoFrame.',
+      }[how],
+    );
+  }
+}
+
+/** Why a canvas, an image or a frame has no pixels to give. */
+export type Failing = 'empty' | 'closed' | 'loading' | 'foreign';
+
+/** A canvas, an image or a frame that a program gave has no pixels, or the browser keeps them back. */
+export class NoPixelsError extends RoentgenError {
+  constructor(failing: Failing, detail = '') {
+    super(
+      'no-pixels',
+      {
+        empty: 'This canvas has no pixels. Give it a width and a height, and draw the image on it first.',
+        closed: 'The pixels of this image are gone. Give it before it is closed or moved to a worker.',
+        loading: 'This image is not loaded. Check its address, and wait for its decode() first.',
+        foreign:
+          'The browser keeps the pixels of this image back, for it is from another site. Load it with crossorigin="anonymous" from a server that allows this, or from this site.',
+      }[failing],
+      detail,
     );
   }
 }

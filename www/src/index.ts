@@ -14,7 +14,7 @@
 import { isFiles, modelFolder } from './address';
 import { Client, type ExplainOptions, type JudgeOptions, type OpenOptions } from './client';
 import type { Trainer, TrainerOptions } from './train';
-import type { Classification, Explanation, ModelCard, ModelFiles, Runtime } from './types';
+import type { Classification, Explanation, ImageSource, ModelCard, ModelFiles, Runtime } from './types';
 
 export { modelFolder } from './address';
 export * from './errors';
@@ -35,11 +35,12 @@ export interface RoentgenClassifier {
   /** Which build of the core runs, and on how many threads. */
   readonly runtime: Runtime;
   /**
-   * Judges one film: a DICOM, PNG, JPEG, TIFF, WebP, BMP, PGM or GIF file, or the pixels of a canvas. Calls run one after the other.
+   * Judges one film: an image file, or the pixels of a canvas, an image element, a bitmap or a video frame as they are now. The
+   * same pixels give the same scores, whatever they come in. Calls run one after the other.
    *
    * @throws RoentgenError of a kind in `errors.ts`; the signal's reason when aborted
    */
-  classify(image: Blob | ImageData, options?: JudgeOptions): Promise<Classification>;
+  classify(image: ImageSource, options?: JudgeOptions): Promise<Classification>;
   /**
    * Where the network found what speaks for a class of the card in a film (Grad-CAM): a layer to be stretched over it.
    *
@@ -47,7 +48,7 @@ export interface RoentgenClassifier {
    *
    * @throws RoentgenError of a kind in `errors.ts`, `unknown-class` among them; the signal's reason when aborted
    */
-  explain(image: Blob | ImageData, label: string, options?: ExplainOptions): Promise<Explanation>;
+  explain(image: ImageSource, label: string, options?: ExplainOptions): Promise<Explanation>;
   /** Ends the worker; a call under way rejects with an AbortError. */
   close(): void;
 }

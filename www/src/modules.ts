@@ -22,7 +22,7 @@ export type Core = typeof Judging;
 export type TrainingCore = typeof Training;
 /** What decodes formats that the others do not know, one module of them. */
 export type Decoders = typeof Decoding;
-export type { Classifier, Film, Preview } from './pkg/simd128/roentgen-simd128.js';
+export type { Classifier, Film } from './pkg/simd128/roentgen-simd128.js';
 export type { Adaptation, Blocks, Pieces, TrainingRun, TrainingSet } from './pkg/training-simd128/roentgen-training-simd128.js';
 
 /** What every module has: the function that instantiates it. */

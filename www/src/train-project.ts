@@ -40,8 +40,8 @@ function pictureOf(path: string): string {
   return `films/${path}.png`;
 }
 
-/** The files of a project; `grey` gives a film's bytes, `size` their height and width. */
-export async function packed({ tables, model, ...project }: Packed, grey: (path: string) => Uint8Array, size: [number, number]): Promise<PathFile[]> {
+/** The files of a project; `pixels` gives a film's. */
+export async function packed({ tables, model, ...project }: Packed, pixels: (path: string) => ImageData): Promise<PathFile[]> {
   const description: Description = { format: 1, ...project, tables: tables.map(({ path }) => path) };
   const files = [{ path: DESCRIPTION, file: new Blob([JSON.stringify(description, undefined, 1)]) }];
   if (project.run !== undefined) {
@@ -51,7 +51,7 @@ export async function packed({ tables, model, ...project }: Packed, grey: (path:
     files.push({ path: 'model/model.json', file: new Blob([model.card]) }, { path: 'model/weights.safetensors', file: model.weights });
   }
   for (const { path, bytes } of tables) files.push({ path: `films/${path}`, file: new Blob([bytes.slice()]) });
-  for (const path of project.films) files.push({ path: pictureOf(path), file: await png(grey(path), size) });
+  for (const path of project.films) files.push({ path: pictureOf(path), file: await png(pixels(path)) });
   return files.map(({ path, file }) => ({ path: `${FOLDER}/${path}`, file }));
 }
 
@@ -113,10 +113,8 @@ function described(text: string): Description | undefined {
   return undefined;
 }
 
-async function png(grey: Uint8Array, [height, width]: [number, number]): Promise<Blob> {
-  const canvas = new OffscreenCanvas(width, height);
-  const pixels = new ImageData(width, height);
-  grey.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
+async function png(pixels: ImageData): Promise<Blob> {
+  const canvas = new OffscreenCanvas(pixels.width, pixels.height);
   canvas.getContext('2d')?.putImageData(pixels, 0, 0);
   return canvas.convertToBlob({ type: 'image/png' });
 }

@@ -189,7 +189,6 @@ const engine = {
   exportProject(job: number): Promise<Outcome<Blob>> {
     return run(job, async () => {
       const { set, unreadable, tables, network } = films;
-      const { height, width } = network.preprocess;
       const run = store?.project.run;
       const project: Packed = {
         films: set.paths,
@@ -200,7 +199,7 @@ const engine = {
         ...(run && { run: { settings: run.settings, epochs: run.epochs, step: run.step } }),
         ...(best && { model: { card: best.card, weights: await best.weights() } }),
       };
-      return zipped(await packed(project, (path) => set.grey(path) ?? new Uint8Array(), [height, width]));
+      return zipped(await packed(project, (path) => set.pixels(path)!));
     });
   },
 
@@ -232,11 +231,8 @@ const engine = {
   /** A film as it is kept: grey, of the size that the network looks at. */
   film(job: number, path: string): Promise<Outcome<ImageBitmap>> {
     return run(job, async () => {
-      const grey = films.set.grey(path);
-      if (grey === undefined) throw { kind: 'dataset', detail: `there is no film ${path}` } satisfies Failure;
-      const { height, width } = films.network.preprocess;
-      const pixels = new ImageData(width, height);
-      grey.forEach((value, i) => pixels.data.set([value, value, value, 255], 4 * i));
+      const pixels = films.set.pixels(path);
+      if (pixels === undefined) throw { kind: 'dataset', detail: `there is no film ${path}` } satisfies Failure;
       const bitmap = await createImageBitmap(pixels);
       return Comlink.transfer(bitmap, [bitmap]);
     });

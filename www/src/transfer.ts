@@ -1,11 +1,12 @@
 /** What was dropped, pasted or picked: one film, or the error that says what to do instead. */
 
 import { FolderError, NoPictureError, type RoentgenError } from './errors';
+import type { ImageSource } from './types';
 
 /** The film to judge, and how many more files came with it. */
 export interface Taken {
   /** A Blob or pixels where a program gave it without a name. */
-  file: Blob | ImageData;
+  file: ImageSource;
   others: number;
 }
 

@@ -355,6 +355,12 @@ export type Classification = Prediction & {
   ms: number;
 };
 
+/**
+ * What is classified: an image file (DICOM, PNG, JPEG, TIFF, WebP, BMP, PGM or GIF), or pixels, taken as they are when it is
+ * given. An `HTMLImageElement` has to be loaded. What was given stays the caller's, and open.
+ */
+export type ImageSource = Blob | ImageData | HTMLCanvasElement | OffscreenCanvas | ImageBitmap | HTMLImageElement | VideoFrame;
+
 /** A film as the classifier saw it, greyscale, reduced to fit a screen. */
 export interface Film {
   /** Pixels of the file, turned upright. */

@@ -9,7 +9,8 @@ import type { Failure } from './errors';
 import { download, get, gunzip } from './fetch';
 import { cancel, run } from './jobs';
 import type { Outcome } from './link';
-import { JUDGING, type Classifier, type Core, type Film as DecodedFilm, type Preview } from './modules';
+import { JUDGING, type Classifier, type Core, type Film as DecodedFilm } from './modules';
+import type { Crossing } from './pixels';
 import { isThread, serve } from './pool';
 import type { Classification, Explanation, Film, ModelCard, ModelFiles, Opened, Prediction, Progress, RunOptions, ValueRange } from './types';
 import { checkRange, decodedFilm, decodersFor, endThreads, openCore } from './wasm';
@@ -51,7 +52,7 @@ const engine = {
   /** Judges one film; `onFilm` gets it as soon as it is decoded, even while the model still loads. */
   classify(
     job: number,
-    image: Blob | ImageData,
+    image: Crossing,
     showAnyway: boolean,
     range: ValueRange | undefined,
     side: number | undefined,
@@ -76,7 +77,7 @@ const engine = {
   },
 
   /** The heat map of one class over a film, which is decoded anew: nothing is kept of those that were judged. */
-  async explain(job: number, image: Blob | ImageData, label: string, range: ValueRange | undefined): Promise<Outcome<Explanation>> {
+  async explain(job: number, image: Crossing, label: string, range: ValueRange | undefined): Promise<Outcome<Explanation>> {
     const outcome = await run(job, async (signal) => {
       const { film, started } = await decode(image, range, signal);
       try {
@@ -86,7 +87,7 @@ const engine = {
         const explaining = performance.now();
         const map = model.explain(film, label);
         const ms = decoded + performance.now() - explaining;
-        return { label, bitmap: await bitmapOf(map), ms };
+        return { label, bitmap: await createImageBitmap(map), ms };
       } finally {
         film.free();
       }
@@ -102,20 +103,28 @@ const engine = {
 
 export type Engine = typeof engine;
 
-/** The film, once its decoder is there, and when its decoding began. */
+/** The film, once its decoder is there, and when its decoding began; a bitmap is closed. */
 async function decode(
-  image: Blob | ImageData,
+  image: Crossing,
   range: ValueRange | undefined,
   signal: AbortSignal,
 ): Promise<{ film: DecodedFilm; started: number }> {
-  checkRange(range);
-  const bytes = image instanceof ImageData ? new Uint8Array(image.data.buffer) : await read(image);
-  const { Film } = await whenOpen(core, signal);
-  const decoders = image instanceof ImageData ? undefined : await whenOpen(decodersFor(bytes, Film), signal);
-  const started = performance.now();
-  const film = image instanceof ImageData ? Film.fromRgba(image.width, image.height, bytes) : decodedFilm(bytes, Film, decoders);
-  if (range !== undefined) film.within(...range);
-  return { film, started };
+  try {
+    checkRange(range);
+    const bytes = image instanceof Blob ? await read(image) : undefined;
+    const { Film } = await whenOpen(core, signal);
+    const decoders = bytes && (await whenOpen(decodersFor(bytes, Film), signal));
+    const started = performance.now();
+    const film = bytes ? decodedFilm(bytes, Film, decoders) : filmOf(image as ImageData | ImageBitmap, Film);
+    if (range !== undefined) film.within(...range);
+    return { film, started };
+  } finally {
+    if (image instanceof ImageBitmap) image.close();
+  }
+}
+
+function filmOf(pixels: ImageData | ImageBitmap, Film: Core['Film']): DecodedFilm {
+  return pixels instanceof ImageData ? Film.fromImageData(pixels) : Film.fromBitmap(pixels);
 }
 
 async function openModel(
@@ -160,14 +169,7 @@ async function read(file: Blob): Promise<Uint8Array> {
 
 /** The film as the page gets it: an ImageBitmap, which moves and is drawn without copying a pixel on its thread. */
 async function shown(film: DecodedFilm, side = SHOWN_SIDE): Promise<Film> {
-  return { fileWidth: film.width, fileHeight: film.height, bitmap: await bitmapOf(film.preview(side)) };
-}
-
-/** The pixels as an ImageBitmap; frees what they were in. */
-function bitmapOf(preview: Preview): Promise<ImageBitmap> {
-  const pixels = new ImageData(new Uint8ClampedArray(preview.rgba), preview.width, preview.height);
-  preview.free();
-  return createImageBitmap(pixels);
+  return { fileWidth: film.width, fileHeight: film.height, bitmap: await createImageBitmap(film.preview(side)) };
 }
 
 /** `opening`'s value, or the signal's reason if that comes first. */

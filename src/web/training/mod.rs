@@ -6,6 +6,7 @@ use js_sys::{Function, Uint8Array};
 use rayon::prelude::*;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
+use web_sys::ImageData;
 
 mod adaptation;
 mod archive;
@@ -13,6 +14,7 @@ mod evaluation;
 mod network;
 
 use super::classifier::Film;
+use super::pixels::grey_image_data;
 use super::thrown;
 use crate::data::{Batch, Collection, Dataset, Facts, LabelColumns, Loader, Shared, Shares};
 use crate::error::{Error, Result};
@@ -170,6 +172,13 @@ impl TrainingSet {
     /// The film at `path`, `[height, width]` grey bytes; undefined when there is none.
     pub fn grey(&self, path: &str) -> Option<Vec<u8>> {
         self.films.grey(path).map(<[u8]>::to_vec)
+    }
+
+    /// The film at `path` for a canvas; undefined when there is none.
+    pub fn pixels(&self, path: &str) -> Result<Option<ImageData>, JsValue> {
+        let Some(grey) = self.films.grey(path) else { return Ok(None) };
+        let Preprocess { height, width, .. } = *self.films.preprocess();
+        grey_image_data(width, height, grey.iter().copied()).map(Some)
     }
 
     /// Sorts the films into classes and splits, by `seed` where they have to be drawn: a `data::Report` as JSON.
