@@ -1,5 +1,6 @@
 //! An X-ray film as numbers: what every source (file bytes, canvas pixels) becomes before preprocessing.
 
+mod browsers;
 mod decode;
 mod dicom;
 #[cfg(feature = "png-jpeg")]
@@ -24,6 +25,7 @@ mod values;
 
 use std::fmt;
 
+pub use browsers::is_for_browsers;
 #[cfg(feature = "web")]
 pub(crate) use decode::check_size;
 pub use decode::{Limits, decode, decodes};

@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use super::thrown;
-use crate::image::{Limits, Radiograph, decode};
+use crate::image::{Limits, Radiograph, decode, is_for_browsers};
 
 /// A decoded film on its way to the module that judges it, in this one's memory until `free()`.
 #[wasm_bindgen]
@@ -15,6 +15,12 @@ impl Decoded {
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: &[u8]) -> Result<Decoded, JsValue> {
         decode(bytes, &Limits::default()).map(Decoded).map_err(thrown)
+    }
+
+    /// Whether a file that is not decoded here is for the browser to try.
+    #[wasm_bindgen(js_name = isForBrowsers)]
+    pub fn is_for_browsers(bytes: &[u8]) -> bool {
+        is_for_browsers(bytes)
     }
 
     /// Width in pixels, upright.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use roentgen::error::Error;
-use roentgen::image::{Limits, Radiograph, decode};
+use roentgen::image::{Limits, Radiograph, decode, is_for_browsers};
 use roentgen::preprocess::Preprocess;
 use serde::Deserialize;
 
@@ -131,6 +131,35 @@ fn well_known_files_that_are_not_read_are_named_with_what_to_do() {
     // Two letters make no BMP.
     let error = decode(b"BMI,age\n22,40\n", &Limits::default()).unwrap_err();
     assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");
+}
+
+/// What a browser may try: nothing that is read here, or refused for another reason than its format.
+#[test]
+fn single_images_of_formats_that_browsers_may_read_are_for_browsers_and_nothing_else_is() {
+    let names: BTreeMap<String, String> = serde_json::from_slice(&read("unsupported/names.json")).unwrap();
+    for (file, name) in &names {
+        let lossy = ["sixteen.jxl", "floats.jxl", "moving.jxl"].contains(&file.as_str());
+        let expected = ["AVIF", "HEIC", "JPEG XL"].contains(&name.as_str()) && !lossy;
+        assert_eq!(is_for_browsers(&read(&format!("unsupported/{file}"))), expected, "{file}");
+    }
+    for name in expected().files.keys() {
+        assert!(!is_for_browsers(&read(name)), "{name}");
+    }
+    let file = read("unsupported/film.avif");
+    // The name of moving images, as the file's own and among the others; then a preamble of DICOM.
+    for at in [8, 16] {
+        let mut moving = file.clone();
+        moving[at..at + 4].copy_from_slice(b"avis");
+        assert!(!is_for_browsers(&moving), "{at}");
+    }
+    let mut dicom = file.clone();
+    dicom[128..132].copy_from_slice(b"DICM");
+    assert!(!is_for_browsers(&dicom));
+    // A header that is cut short tells nothing, and ends nothing.
+    for (file, head) in [("film.avif", 12), ("grey.jxl", 4), ("boxed.jxl", 44)] {
+        let file = read(&format!("unsupported/{file}"));
+        (0..head).for_each(|length| assert!(!is_for_browsers(&file[..length]), "{length}"));
+    }
 }
 
 #[test]

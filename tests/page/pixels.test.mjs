@@ -147,6 +147,66 @@ test('the element shows what it was given, and its map, when that is closed and 
   await context.close();
 });
 
+test('a file that the browser reads and we do not gets the scores of its pixels', async () => {
+  const { context, page, complaints } = await open();
+  const { result } = await judge(page, picture('unsupported/film.avif'));
+  const { own, png } = await page.evaluate(async (base64) => {
+    const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))]));
+    const drawing = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+    drawing.drawImage(bitmap, 0, 0);
+    const pixels = drawing.getImageData(0, 0, bitmap.width, bitmap.height);
+    return { own: await classifier.classify(pixels), png: await classifier.classify(file) };
+  }, picture('unsupported/film.avif').bytes.toString('base64'));
+  assertSame(result.scores, own.scores, 'its own pixels');
+  // It was made of film.png without loss.
+  for (const [name, score] of Object.entries(png.scores)) assert.ok(Math.abs(result.scores[name] - score) <= 1e-2, name);
+  assert.deepEqual(complaints, []);
+  // Whether this browser reads JPEG XL or not; 16 pixels are too few to classify.
+  const small = await judge(page, picture('unsupported/boxed.jxl'));
+  const base64 = picture('unsupported/boxed.jxl').bytes.toString('base64');
+  const reads = await page.evaluate(
+    (base64) => createImageBitmap(new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))])).then(() => true, () => false),
+    base64,
+  );
+  assert.equal(small.error?.kind, reads ? 'too-small' : 'unsupported-format');
+  // What the browser does not read either keeps our own error: cut short, and moving images.
+  const { bytes } = picture('unsupported/film.avif');
+  const moving = Buffer.from(bytes);
+  moving.write('avis', 8);
+  for (const [what, bad] of Object.entries({ cut: bytes.subarray(0, 200), moving })) {
+    const answer = await judge(page, { name: 'film.avif', bytes: bad });
+    assert.equal(answer.error?.kind, 'unsupported-format', what);
+    assert.match(answer.error.message, /^AVIF is not supported: save it as PNG/, what);
+  }
+  await context.close();
+});
+
+test('such a file can be trained on too', async () => {
+  const { context, page } = await open();
+  const { unreadable, width } = await page.evaluate(async (base64) => {
+    const { createTrainer } = await import('./roentgen.js');
+    const trainer = await createTrainer({ architecture: 'scratch-cnn', seed: 1 });
+    const avif = new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], 'film.avif');
+    const others = await Promise.all(
+      Array.from({ length: 15 }, (_, n) => {
+        const canvas = new OffscreenCanvas(64, 64);
+        const noise = new ImageData(64, 64);
+        noise.data.forEach((_, i) => (noise.data[i] = i % 4 === 3 ? 255 : Math.imul((n + 1) * 7919 + (i >> 2), 2654435761) >>> 24));
+        canvas.getContext('2d').putImageData(noise, 0, 0);
+        return canvas.convertToBlob({ type: 'image/png' });
+      }),
+    );
+    const files = [avif, ...others].map((file, i) => ({ path: `${i < 8 ? 'one' : 'two'}/${i}.${i === 0 ? 'avif' : 'png'}`, file }));
+    const { unreadable } = await trainer.read(files);
+    const { width } = await trainer.film('one/0.avif');
+    trainer.close();
+    return { unreadable, width };
+  }, picture('unsupported/film.avif').bytes.toString('base64'));
+  assert.deepEqual(unreadable, []);
+  assert.ok(width > 0);
+  await context.close();
+});
+
 test('what is no image, and what has no pixels to give, says what to do, and the next good one is judged', async () => {
   const { context, page, complaints } = await open();
   const found = await page.evaluate(async () => {

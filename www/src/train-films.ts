@@ -149,12 +149,12 @@ export async function readInto(
 export async function throughDecoders(
   core: TrainingCore,
   path: string,
-  bytes: Uint8Array,
+  bytes: Uint8Array<ArrayBuffer>,
   take: (film: Film) => string,
 ): Promise<Unreadable[]> {
   const decoders = await decodersFor(bytes, core.Film);
   try {
-    const film = decodedFilm(bytes, core.Film, decoders);
+    const film = await decodedFilm(bytes, core.Film, decoders);
     try {
       return JSON.parse(take(film)) as Unreadable[];
     } finally {
@@ -167,7 +167,7 @@ export async function throughDecoders(
 }
 
 /** The bytes of a file, or what is wrong with it. */
-export async function contentOf(file: Blob): Promise<Uint8Array | { kind: string; message: string }> {
+export async function contentOf(file: Blob): Promise<Uint8Array<ArrayBuffer> | { kind: string; message: string }> {
   if (file.size === 0) return { kind: 'empty-file', message: 'the file is empty' };
   if (file.size > MAX_FILE_BYTES) {
     return { kind: 'too-many-bytes', message: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` };

@@ -356,8 +356,9 @@ export type Classification = Prediction & {
 };
 
 /**
- * What is classified: an image file (DICOM, PNG, JPEG, TIFF, WebP, BMP, PGM or GIF), or pixels, taken as they are when it is
- * given. An `HTMLImageElement` has to be loaded. What was given stays the caller's, and open.
+ * What is classified: an image file (DICOM, PNG, JPEG, TIFF, WebP, BMP, PGM, GIF, and what else the browser reads of AVIF, HEIC
+ * and JPEG XL), or pixels, taken as they are when it is given. An `HTMLImageElement` has to be loaded. What was given stays the
+ * caller's, and open.
  */
 export type ImageSource = Blob | ImageData | HTMLCanvasElement | OffscreenCanvas | ImageBitmap | HTMLImageElement | VideoFrame;
 

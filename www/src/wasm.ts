@@ -135,6 +135,7 @@ interface Films<F> {
   decodes(bytes: Uint8Array): boolean;
   isDicom(bytes: Uint8Array): boolean;
   decode(bytes: Uint8Array): F;
+  fromBitmap(bitmap: ImageBitmap): F;
   fromLuma(width: number, height: number, luma: Float32Array, coloured: number, values: Float32Array, frames: number): F;
 }
 
@@ -144,15 +145,29 @@ export function checkRange(range: ValueRange | undefined): void {
   throw { kind: 'settings', detail: 'of a value range, [black, white], white must be above black' } satisfies Failure;
 }
 
-/** The film in a file's bytes, by the {@link decodersFor} it. */
-export function decodedFilm<F>(bytes: Uint8Array, Film: Films<F>, decoders: Decoders | undefined): F {
+/** The film in a file's bytes, by the {@link decodersFor} it, or by the browser where it reads a format that they do not know. */
+export async function decodedFilm<F>(bytes: Uint8Array<ArrayBuffer>, Film: Films<F>, decoders: Decoders | undefined): Promise<F> {
   if (decoders === undefined) return Film.decode(bytes);
+  const bitmap = decoders.Decoded.isForBrowsers(bytes) ? await browsersOwn(bytes) : undefined;
+  if (bitmap !== undefined) {
+    try {
+      return Film.fromBitmap(bitmap);
+    } finally {
+      bitmap.close();
+    }
+  }
   const decoded = new decoders.Decoded(bytes);
   try {
     return Film.fromLuma(decoded.width, decoded.height, decoded.luma, decoded.coloured, decoded.values, decoded.frames);
   } finally {
     decoded.free();
   }
+}
+
+/** What the browser makes of a file; undefined where it does not read it, and our own error says more than the browser's. */
+function browsersOwn(bytes: Uint8Array<ArrayBuffer>): Promise<ImageBitmap | undefined> {
+  const options = { imageOrientation: 'from-image', premultiplyAlpha: 'none', colorSpaceConversion: 'none' } as const;
+  return createImageBitmap(new Blob([bytes]), options).catch(() => undefined);
 }
 
 async function loadDecoders(build: Build<Decoders>): Promise<Decoders> {

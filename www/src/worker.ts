@@ -115,7 +115,7 @@ async function decode(
     const { Film } = await whenOpen(core, signal);
     const decoders = bytes && (await whenOpen(decodersFor(bytes, Film), signal));
     const started = performance.now();
-    const film = bytes ? decodedFilm(bytes, Film, decoders) : filmOf(image as ImageData | ImageBitmap, Film);
+    const film = bytes ? await decodedFilm(bytes, Film, decoders) : filmOf(image as ImageData | ImageBitmap, Film);
     if (range !== undefined) film.within(...range);
     return { film, started };
   } finally {
@@ -155,7 +155,7 @@ async function text(url: URL, signal: AbortSignal): Promise<string> {
   return (await get(url, signal)).text();
 }
 
-async function read(file: Blob): Promise<Uint8Array> {
+async function read(file: Blob): Promise<Uint8Array<ArrayBuffer>> {
   if (file.size === 0) throw { kind: 'empty-file', detail: '' } satisfies Failure;
   if (file.size > MAX_FILE_BYTES) {
     throw { kind: 'too-many-bytes', detail: `file has ${file.size} bytes; the limit is ${MAX_FILE_BYTES}` } satisfies Failure;
