@@ -14,7 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/classify.rs` is a program of this, `examples/train.rs` one that trains.
+//! `examples/classify.rs` is a program of this, `examples/train.rs` one that trains, `examples/candle.rs` shows a network to
+//! whoever knows candle.
 //!
 //! # The path
 //!
@@ -22,7 +23,8 @@
 //!    luminance in `[0, 1]`. Limits are checked before anything is allocated.
 //! 2. [`preprocess::Preprocess`] makes the numbers of it that a network takes. Its settings are part of the model.
 //! 3. [`models`] describes each network once, as a [`nn::Graph`] of plain layers. [`nn::Frozen`] runs it with weights that no
-//!    longer change, [`nn::Training`] forward and back. [`kernels`] has the arithmetic.
+//!    longer change, [`nn::Training`] forward and back. [`kernels`] has the arithmetic. To candle a network is one custom op in
+//!    a module: [`nn::Network`] in use, [`nn::Learner`] in training.
 //! 4. [`Classifier`] shows the whole path of one image. The logits become calibrated probabilities and a set of classes
 //!    ([`Answer`]), or the image is rejected with a reason ([`refusal`]). [`explain`] says where the network looked.
 //! 5. A model is a folder with its card ([`ModelCard`]) and its weights; [`formats`] reads, checks and writes both.
@@ -35,16 +37,17 @@
 //!
 //! | feature | what it brings | price |
 //! |---|---|---|
-//! | `cli` (default) | the command line; folders, tables and zips; `.pth` and ONNX; `adapt`, `audit`, `compress`, `lungs` | 82 crates more than without any |
-//! | `png-jpeg` | decoders of PNG and JPEG | 10 crates |
-//! | `more-formats` | decoders of WebP, BMP, GIF, TIFF and PGM | 12 crates |
+//! | `cli` (default) | the command line; folders, tables and zips; `.pth` and ONNX; `adapt`, `audit`, `compress`, `lungs` | 85 crates more than without any |
+//! | `png-jpeg` | decoders of PNG and JPEG | 9 crates |
+//! | `more-formats` | decoders of WebP, BMP, GIF, TIFF and PGM | 17 crates |
 //! | `measuring` | the parts of a card that only people read, and measuring answers that are sets | 5 % of the module that classifies |
 //! | `web` | bindings for a module that classifies | a module of 263 kB in Brotli |
 //! | `training` | `web`, and bindings for a module that trains | one of 670 kB |
 //! | `decoders` | bindings for a module with `more-formats` | one of 204 kB |
 //! | `threads` | `web` with threads in shared memory; takes the compiler flags in `build.sh` | 3 kB |
 //!
-//! Without any feature the crate runs and trains networks, and decodes no file: `default-features = false`, 51 crates.
+//! Without any feature the crate runs and trains networks, and decodes no file: `default-features = false`, 138 crates, most of
+//! them candle's.
 
 #[cfg(any(feature = "cli", feature = "training"))]
 pub mod adapt;
@@ -78,4 +81,5 @@ pub use error::{Error, Result};
 pub use formats::folder::read_model_folder;
 pub use formats::{Answer, ModelCard};
 pub use image::Radiograph;
+pub use nn::Network;
 pub use roentgen_kernels as kernels;
