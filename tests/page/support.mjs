@@ -224,15 +224,19 @@ export function count(page, type) {
  * @param {{name: string, type?: string, bytes: Uint8Array}[]} files
  */
 export async function drop(page, files, selector = 'xray-classifier') {
+  await dropTransfer(page, await transferOf(page, files), selector);
+}
+
+/** A DataTransfer with `files`. */
+export function transferOf(page, files) {
   const carried = files.map(({ name, type = '', bytes }) => ({ name, type, base64: Buffer.from(bytes).toString('base64') }));
-  const transfer = await page.evaluateHandle(async (carried) => {
+  return page.evaluateHandle(async (carried) => {
     const transfer = new DataTransfer();
     for (const { name, type, base64 } of carried) {
       transfer.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
     }
     return transfer;
   }, carried);
-  await dropTransfer(page, transfer, selector);
 }
 
 /** Drops any DataTransfer. */
