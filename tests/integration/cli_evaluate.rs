@@ -123,6 +123,10 @@ fn only_keeps_the_films_that_match() {
     let options = ["--only", "COVID-19/*", "--only", "Normal/[ab].png", "--json", "-"];
     let json = json_of(&evaluate(&model, &dir.path().join("films"), &options));
     assert_eq!(json["confusion"], json!([[2, 1], [0, 2]]));
+    // What the files of a class without images are like, nobody can say.
+    let output = evaluate(&model, &dir.path().join("films"), &["--only", "Normal/*"]);
+    let report = text(&output.stdout);
+    assert!(report.contains("px, median") && !report.contains("0×0"), "{report}");
 }
 
 #[test]

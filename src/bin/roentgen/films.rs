@@ -155,7 +155,9 @@ pub fn by_class(classes: &[ClassFacts]) -> String {
     }
     let titles = ["class", "format", "bits", "px, median", "smallest", "largest", "values"];
     let mut rows = vec![titles.map(String::from).to_vec()];
-    for ClassFacts { class, formats, bits, sizes, values: [low, high], .. } in classes {
+    // A class without images is like nothing.
+    let some = classes.iter().filter(|class| !class.formats.is_empty());
+    for ClassFacts { class, formats, bits, sizes, values: [low, high], .. } in some {
         let [smallest, median, largest] = sizes.map(|[height, width]| format!("{width}×{height}"));
         let values = format!("{low:.2}–{high:.2}");
         rows.push(vec![printable(class), counted(formats), counted(bits), median, smallest, largest, values]);
