@@ -10,7 +10,7 @@ export interface Held {
   pixels: ImageBitmap;
   /** The class whose images were averaged. */
   name: string;
-  /** How many. */
+  /** How many; 1 for an image as it is, whose source the caption names. */
   n: number;
 }
 
@@ -20,7 +20,7 @@ export function samples(held: Held[], choose: (sample: Held) => void): TemplateR
     (sample) => html`<li>
       <button type="button" @click=${() => choose(sample)}>
         <canvas width=${sample.pixels.width} height=${sample.pixels.height} aria-hidden="true"></canvas>
-        <span>${sample.name}<small>Average of ${count(sample.n)} images</small></span>
+        <span>${sample.name}<small>${sample.n === 1 ? 'X-ray of a child (Kermany et al., CC BY 4.0)' : `Average of ${count(sample.n)} images`}</small></span>
       </button>
     </li>`,
   );
