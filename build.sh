@@ -102,7 +102,10 @@ wasm_cargo() {
     ${WASM_STD[@]+"${WASM_STD[@]}"} "$@"
 }
 
-wasm_target() { printf 'target/wasm/%s' "${1#training-}"; }
+wasm_target() {
+  local name=${1#training-}
+  printf 'target/wasm/%s' "${name/dicom/decoders}"
+}
 
 # Builds one variant and binds it into www/src/pkg, unless what it is made of and by is as it was. Cargo would not see that:
 # a variant with training and the one without write the same file, so either is stale once the other was built.
@@ -188,17 +191,18 @@ npm_run() { (cd www && npm run --silent "$@"); }
 
 clippy_native() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
 
-# The variants that differ in code: with and without relaxed simd, threads and training, and the decoders. The others are
-# mixtures of these.
+# What differs in code: with and without relaxed simd, threads and training, and the decoders, both modules of them at once. The
+# other variants are mixtures of these.
 clippy_wasm() { in_lanes lint_variant; }
 
 lint_variant() {
   case ${1%% *} in
-    simd128 | training-threads | decoders | dicom)
-      wasm_cargo "$1" clippy --profile wasm "${PACKAGES[@]}" --lib --test wasm -- -D warnings
-      ;;
+    simd128 | training-threads) lint_wasm "$1" ;;
+    decoders) lint_wasm "simd128 decoders,dicom-decoder $LEAN" ;;
   esac
 }
+
+lint_wasm() { wasm_cargo "$1" clippy --profile wasm "${PACKAGES[@]}" --lib --test wasm -- -D warnings; }
 
 # --show-output: a test that leaves something out for want of data says so, and passing tests are silent otherwise.
 test_rust() { cargo test --locked --release "${PACKAGES[@]}" -- --show-output; }
