@@ -20,7 +20,7 @@ export function samples(held: Held[], choose: (sample: Held) => void): TemplateR
     (sample) => html`<li>
       <button type="button" @click=${() => choose(sample)}>
         <canvas width=${sample.pixels.width} height=${sample.pixels.height} aria-hidden="true"></canvas>
-        <span>${sample.name}<small>${sample.n === 1 ? 'X-ray of a child (Kermany et al., CC BY 4.0)' : `Average of ${count(sample.n)} images`}</small></span>
+        <span>${sample.name}<small>${sample.n === 1 ? 'X-ray of a child' : `Average of ${count(sample.n)} images`}</small></span>
       </button>
     </li>`,
   );
