@@ -92,7 +92,7 @@ function stage(state: State, actions: Actions): TemplateResult {
                 <p class="mouse">or paste it, or</p>
                 <p class="lead touch">Classify a chest X-ray</p>
                 <button type="button" class="primary" part="button" @click=${actions.choose}>Choose an image…</button>
-                <p class="formats">PNG · JPEG · TIFF · WebP · BMP · PGM · GIF</p>`}
+                <p class="formats">DICOM · PNG · JPEG · TIFF · WebP · BMP · PGM · GIF</p>`}
         </div>`
       : html`<p class="overlay" aria-hidden="true">
           <span>${name}</span><span>${film.fileWidth} × ${film.fileHeight}</span>
@@ -108,7 +108,9 @@ function panel(state: State, actions: Actions): TemplateResult {
     ${judgement.phase === 'judged' && loading.phase === 'ready'
       ? [
           judged(judgement.result, loading.card, actions),
-          judgement.result.label === null ? nothing : explained(state, loading.card, judgement.result.label, actions),
+          judgement.result.label === null
+            ? nothing
+            : [explained(state, loading.card, judgement.result.label, actions), smallPrint(judgement.result, loading.card)],
         ]
       : judgement.phase === 'failed' && loading.phase !== 'failed'
         ? problem(name === '' ? 'No result' : `No result for ${name}`, judgement.error, actions)
@@ -182,6 +184,14 @@ function judged(result: Classification, card: ModelCard, actions: Actions): Temp
       <ul class="scores" part="scores">
         ${card.classes.map((name) => score(name, result.scores[name] ?? 0, name === result.label))}
       </ul>
+    </div>
+  `;
+}
+
+/** Below the buttons, which are to be seen without scrolling. */
+function smallPrint(result: Classification, card: ModelCard): TemplateResult {
+  return html`
+    <div>
       <p class="quiet">Classified in <span part="time">${duration(result.ms)}</span>, on this device.</p>
       <p class="quiet">${reliability(card)}</p>
     </div>
