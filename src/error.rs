@@ -115,4 +115,12 @@ impl Error {
             Self::Io { .. } => "io",
         }
     }
+
+    /// Black and white by which a file may be readable whose own numbers leave that open.
+    pub fn suggested_range(&self) -> Option<[f32; 2]> {
+        match *self {
+            Self::ValueRange { low, high, .. } => Some([low, high]),
+            _ => None,
+        }
+    }
 }

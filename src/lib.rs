@@ -41,8 +41,8 @@
 //! | `png-jpeg` | decoders of PNG and JPEG | 9 crates |
 //! | `more-formats` | decoders of WebP, BMP, GIF, TIFF and PGM | 17 crates |
 //! | `measuring` | the parts of a card that only people read, and measuring answers that are sets | 5 % of the module that classifies |
-//! | `web` | bindings for a module that classifies | a module of 263 kB in Brotli |
-//! | `training` | `web`, and bindings for a module that trains | one of 670 kB |
+//! | `web` | bindings for a module that classifies | a module of 257 kB in Brotli |
+//! | `training` | `web`, and bindings for a module that trains | one of 824 kB, 150 of them candle's autograd |
 //! | `decoders` | bindings for a module with `more-formats` | one of 204 kB |
 //! | `threads` | `web` with threads in shared memory; takes the compiler flags in `build.sh` | 3 kB |
 //!

@@ -19,7 +19,7 @@ pub mod threads;
 #[cfg(feature = "training")]
 pub mod training;
 
-use js_sys::{JsString, Reflect};
+use js_sys::{Array, JsString, Reflect};
 use wasm_bindgen::prelude::*;
 
 use crate::error::Error;
@@ -30,10 +30,13 @@ pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
 }
 
-/// `error` as a JavaScript `Error` with its `kind`.
+/// `error` as a JavaScript `Error` with its `kind`, and where it has one the `range` that may make a file readable.
 fn thrown(error: Error) -> JsValue {
     let value = js_sys::Error::new(&error.to_string());
     // Fails on objects that are not extensible only; without a kind the page calls it internal.
     let _ = Reflect::set(&value, &JsString::from("kind"), &JsString::from(error.kind()));
+    if let Some(range) = error.suggested_range() {
+        let _ = Reflect::set(&value, &JsString::from("range"), &Array::from_iter(range.map(JsValue::from)));
+    }
     value.into()
 }

@@ -27,6 +27,58 @@ function deep(bright, seed, side = 48) {
   return greyPng(side, side, (x, y) => 4 * noise() + (inside(x, y) === bright ? 2900 : 320), 16);
 }
 
+/** A TIFF of 32-bit floats as TIFF 6.0 has them: one strip, values up to 250, a disc that is bright or dark. */
+function floats(bright, seed, side = 48) {
+  const noise = random(seed);
+  const inside = (x, y) => (x - side / 2) ** 2 + (y - side / 2) ** 2 < (side / 3) ** 2;
+  // Width, height, bits, no compression, 0 is black, where the strip is, samples, rows, bytes of it, floats.
+  const fields = [[256, side], [257, side], [258, 32], [259, 1], [262, 1], [273, 134], [277, 1], [278, side], [279, 4 * side * side], [339, 3]];
+  const file = Buffer.alloc(134 + 4 * side * side);
+  file.write('II*\0', 0, 'latin1');
+  file.writeUInt32LE(8, 4);
+  file.writeUInt16LE(fields.length, 8);
+  fields.forEach(([tag, value], i) => {
+    file.writeUInt16LE(tag, 10 + 12 * i);
+    file.writeUInt16LE(4, 12 + 12 * i);
+    file.writeUInt32LE(1, 14 + 12 * i);
+    file.writeUInt32LE(value, 18 + 12 * i);
+  });
+  for (let i = 0; i < side * side; i += 1) {
+    file.writeFloatLE(noise() / 16 + (inside(i % side, Math.floor(i / side)) === bright ? 230 : 30), 134 + 4 * i);
+  }
+  return file;
+}
+
+test('floats that say no range are read by the one that is offered, in classifying and in training', { timeout: 300_000 }, async () => {
+  const bytes = floats(true, 1, 120);
+  const path = join(folder, 'floats.tif');
+  writeFileSync(path, bytes);
+  const [expected] = await predict([path], model, '--value-range', '0..255');
+  const { context, page, complaints } = await watched(browser);
+  await page.goto(server.url);
+  await ready(page);
+  await drop(page, [{ name: 'floats.tif', bytes }]);
+  assert.equal((await event(page, 'roentgen-error')).error.kind, 'value-range');
+  await page.getByRole('button', { name: 'Read it with 0 to 255' }).click();
+  const { result } = await event(page, 'roentgen-result');
+  for (const [name, score] of Object.entries(expected.scores)) assert.ok(Math.abs(result.scores[name] - score) < 1e-3, name);
+
+  const set = {};
+  for (let i = 0; i < 12; i += 1) {
+    set[`train/bright/${i}.tif`] = floats(true, i + 1);
+    set[`train/dark/${i}.tif`] = floats(false, i + 100);
+  }
+  await page.goto(`${server.url}#train`);
+  await page.getByRole('status').filter({ hasText: 'Ready for images.' }).waitFor({ state: 'attached' });
+  await page.locator('input[webkitdirectory]').first().setInputFiles(writtenTo(join(folder, 'floats'), set));
+  await page.getByRole('alert').filter({ hasText: 'no readable film to train on' }).waitFor();
+  await page.getByRole('button', { name: 'Read them with 0 to 255' }).click();
+  await page.locator('#counts').getByText('bright').waitFor();
+  assert.equal(await page.getByRole('alert').filter({ hasText: 'no readable film' }).count(), 0);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test('beside the answer: what is in doubt, and the film read again by the range that is asked about', async () => {
   const bytes = deep(true, 1, 120);
   const path = join(folder, 'deep.png');

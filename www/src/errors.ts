@@ -5,6 +5,7 @@
  */
 
 import type { Unreadable } from './train-types';
+import type { ValueRange } from './types';
 
 /** Base of all errors of this package: `kind` tells them apart, also where `instanceof` does not reach. */
 export class RoentgenError extends Error {
@@ -45,7 +46,11 @@ export class UnsupportedFormatError extends RoentgenError {
 
 /** Nobody says which of the file's values are black and white; `valueRange` of `classify` would. */
 export class ValueRangeError extends RoentgenError {
-  constructor(detail = '') {
+  constructor(
+    detail = '',
+    /** What `valueRange` may be. */
+    readonly range?: ValueRange | undefined,
+  ) {
     super('value-range', sentence(detail));
   }
 }
@@ -316,17 +321,18 @@ export interface Failure {
   url?: string | undefined;
   status?: number | undefined;
   unreadable?: Unreadable[] | undefined;
+  range?: ValueRange | undefined;
 }
 
 /** The error of its kind. A kind this version does not know is an {@link InternalError}. */
-export function errorOf({ kind, detail, url, status, unreadable }: Failure): RoentgenError {
+export function errorOf({ kind, detail, url, status, unreadable, range }: Failure): RoentgenError {
   switch (kind) {
     case 'unknown-format':
       return new UnknownFormatError(detail);
     case 'unsupported-format':
       return new UnsupportedFormatError(detail);
     case 'value-range':
-      return new ValueRangeError(detail);
+      return new ValueRangeError(detail, range);
     case 'not-chest':
       return new NotChestError(detail);
     case 'damaged':

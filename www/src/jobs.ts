@@ -3,6 +3,7 @@
 import type { Failure } from './errors';
 import { isFailure } from './fetch';
 import type { Outcome } from './link';
+import type { ValueRange } from './types';
 
 const jobs = new Map<number, AbortController>();
 
@@ -29,7 +30,10 @@ export function failureOf(cause: unknown): Failure {
   if (cause instanceof WebAssembly.CompileError || cause instanceof WebAssembly.LinkError) {
     return { kind: 'unsupported-browser', detail: cause.message };
   }
-  if (cause instanceof Error && 'kind' in cause) return { kind: String(cause.kind), detail: cause.message };
+  if (cause instanceof Error && 'kind' in cause) {
+    const { kind, message, range } = cause as Error & { kind: unknown; range?: ValueRange };
+    return { kind: String(kind), detail: message, range };
+  }
   if (isFailure(cause)) return cause;
   return { kind: 'internal', detail: String(cause) };
 }

@@ -3,6 +3,7 @@
 import type { Film, TrainingCore, TrainingSet } from './modules';
 import type { Project, Store } from './train-store';
 import type { Failure } from './errors';
+import { failureOf } from './jobs';
 import type { Unpacked } from './train-archive';
 import type { LabelColumns, Settings, Unreadable } from './train-types';
 import { decodedFilm, decodersFor } from './wasm';
@@ -162,7 +163,8 @@ export async function throughDecoders(
     }
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    return [{ path, kind: (cause as Error & { kind?: string }).kind ?? 'internal', message: cause.message }];
+    const { kind, detail: message, range } = failureOf(cause);
+    return [{ path, kind, message, range }];
   }
 }
 

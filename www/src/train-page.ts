@@ -67,6 +67,8 @@ export class TrainPage {
   #plots = new EvaluationPlots();
   #camera: Camera | undefined;
   #photos: File[] = [];
+  /** What was let go last, to be read again. */
+  #files: PathFile[] = [];
   #scheduled = false;
 
   /** `use` takes a trained model to where films are judged; `alone` lets go of what else takes memory, before training. */
@@ -142,6 +144,7 @@ export class TrainPage {
     threshold: (label, value) => void this.#threshold(label, value),
     use: () => void this.#guard('evaluation', async (trainer) => this.use(await trainer.save())),
     save: () => void this.#save(),
+    readAgain: (range) => void this.#choose({ ...this.#state.network, range }).then(() => this.#read(this.#files)),
     retry: () => void this.#open(),
   };
 
@@ -214,6 +217,7 @@ export class TrainPage {
 
   /** Films, or a project, in place of all others. */
   #read(files: PathFile[]): Promise<void> {
+    this.#files = files;
     return this.#reading(files.length, async (trainer, onProgress) => {
       const labels = Object.fromEntries(Object.entries(this.#state.labels).filter(([, title]) => title !== ''));
       const taken = await trainer.take(files, { labels, onProgress });

@@ -6,6 +6,7 @@ import { count } from './format';
 import type { NetworkChoice } from './train-network';
 import type { LabelColumns, Unreadable } from './train';
 import type { Fields, TrainState } from './train-state';
+import type { ValueRange } from './types';
 
 /** What the view can ask the page to do. */
 export interface TrainActions {
@@ -37,6 +38,8 @@ export interface TrainActions {
   threshold(label: number, value: number): void;
   use(): void;
   save(): void;
+  /** Reads the files again that were let go last, by a value range. */
+  readAgain(range: ValueRange): void;
   retry(): void;
 }
 
@@ -51,9 +54,21 @@ export function problem({ error }: TrainState, where: string, actions: TrainActi
   return html`<div class="problem" role="alert">
     <p>${message}</p>
     ${detail === '' ? nothing : html`<p class="quiet">${detail}</p>`}
-    ${notRead(unreadable)}
+    ${notRead(unreadable)} ${readWith(unreadable, actions)}
     ${retryable && where === 'open' ? html`<p><button type="button" @click=${actions.retry}>Try again</button></p>` : nothing}
   </div>`;
+}
+
+/** Asks once what the values of files mean that leave it open: the button reads all of them anew. */
+export function readWith(unreadable: Unreadable[], actions: TrainActions): TemplateResult | typeof nothing {
+  const ranges = unreadable.flatMap(({ range }) => (range === undefined ? [] : [range]));
+  if (ranges.length === 0) return nothing;
+  const [black, white] = [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
+  return html`<p class="buttons" role="group" aria-label="Values of the images">
+    <button type="button" class="primary" @click=${() => actions.readAgain([black, white])}>
+      Read them with ${count(black)} to ${count(white)}
+    </button>
+  </p>`;
 }
 
 /** Files that are not read, with the reason of each. */

@@ -58,6 +58,8 @@ export interface Unreadable {
   path: string;
   kind: string;
   message: string;
+  /** Black and white by which it may be readable, where its own values leave that open. */
+  range?: ValueRange | undefined;
 }
 
 /** The images among files, for a model that is there already. */

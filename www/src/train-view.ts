@@ -5,7 +5,7 @@ import { count, list, percent } from './format';
 import type { DataReport, EpochRecord } from './train';
 import { SAMPLE_IMAGES, SAMPLE_MEGABYTES } from './page/train/samples';
 import { evaluation } from './train-evaluation';
-import { MOST_SHOWN, notRead, problem, total, type TrainActions } from './train-parts';
+import { MOST_SHOWN, notRead, problem, readWith, total, type TrainActions } from './train-parts';
 import { recipe } from './train-recipe';
 import type { TrainState } from './train-state';
 
@@ -256,7 +256,7 @@ function held(state: TrainState, actions: TrainActions, busy: boolean): Template
             )}
           </ul>
         </details>`}
-    ${leftOut(report)} ${notRead(unreadable)}
+    ${leftOut(report)} ${notRead(unreadable)} ${readWith(unreadable, actions)}
     <p class="buttons">
       <button type="button" ?disabled=${busy || state.saving} @click=${actions.export}>Export this project…</button>
       <button type="button" ?disabled=${busy} @click=${actions.forget}>Forget these images</button>

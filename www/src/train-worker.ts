@@ -106,7 +106,8 @@ const engine = {
         const into = noFilms(core, wanted.recipe);
         try {
           const files = films.files ?? [];
-          await readInto(core, into, await unpacked(core, files, signal), sorting, signal, onProgress);
+          // Without any there is nothing to be wrong with them.
+          if (files.length > 0) await readInto(core, into, await unpacked(core, files, signal), sorting, signal, onProgress);
           into.files = files;
         } catch (cause) {
           into.set.free();

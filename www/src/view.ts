@@ -1,7 +1,7 @@
 /** The element's templates: pure functions of its state. Every state is said in words; colour only repeats it. */
 
 import { html, nothing, svg, type TemplateResult } from 'lit';
-import type { RoentgenError } from './errors';
+import { ValueRangeError, type RoentgenError } from './errors';
 import { bytesOf, count, duration, interval, list, percent, probability } from './format';
 import { explained } from './explained';
 import type { State } from './state';
@@ -202,7 +202,7 @@ function smallPrint(result: Classification, card: ModelCard): TemplateResult {
 function doubts({ notes, suggested_range: range }: Classification, actions: Actions): unknown {
   if (notes.length === 0) return nothing;
   return html`<p class="note" part="note">${notes.join(' ')}</p>
-    ${range && html`<button type="button" part="button" @click=${() => actions.range(range)}>Read it with ${range[0]} to ${range[1]}</button>`}`;
+    ${range && readWith(range, actions)}`;
 }
 
 function score(name: string, value: number, first: boolean): TemplateResult {
@@ -261,8 +261,13 @@ function problem(title: string, error: RoentgenError, actions: Actions): Templat
       ${error.retryable
         ? html`<button type="button" class="primary" part="button" @click=${actions.retry}>Try again</button>`
         : nothing}
+      ${error instanceof ValueRangeError && error.range !== undefined ? readWith(error.range, actions) : nothing}
     </div>
   `;
+}
+
+function readWith(range: ValueRange, actions: Actions): TemplateResult {
+  return html`<button type="button" part="button" @click=${() => actions.range(range)}>Read it with ${range[0]} to ${range[1]}</button>`;
 }
 
 /** How often the model is right, from the first measurement on its card; a probability says nothing without it. */

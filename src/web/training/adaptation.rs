@@ -64,7 +64,7 @@ impl Adaptation {
         open().map_err(thrown)
     }
 
-    /// Sends image files through the network; the JSON lists those that are none: `[{path, kind, message}]`.
+    /// Sends image files through the network; the JSON lists those that are none: `[{path, kind, message, range}]`.
     pub fn add(&mut self, paths: Vec<String>, files: Vec<Uint8Array>) -> Result<String, JsValue> {
         let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
         let adapter = &self.adapter;
@@ -143,7 +143,7 @@ impl Adaptation {
                     paths.push(path);
                     readable.push(input);
                 }
-                Err(error) => failed.push(Failed { path, kind: error.kind(), message: error.to_string() }),
+                Err(error) => failed.push(Failed::new(path, &error)),
             }
         }
         if !readable.is_empty() {

@@ -46,6 +46,15 @@ struct Failed {
     path: String,
     kind: &'static str,
     message: String,
+    /// See [`Error::suggested_range`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<[f32; 2]>,
+}
+
+impl Failed {
+    fn new(path: String, error: &Error) -> Self {
+        Self { path, kind: error.kind(), message: error.to_string(), range: error.suggested_range() }
+    }
 }
 
 /// Labelled films, decoded and reduced to the size that an architecture looks at: a byte a pixel.
@@ -69,7 +78,7 @@ impl TrainingSet {
         Ok(Self { films, shared: None })
     }
 
-    /// Decodes image files on all threads; the JSON lists those that are none: `[{path, kind, message}]`.
+    /// Decodes image files on all threads; the JSON lists those that are none: `[{path, kind, message, range}]`.
     pub fn add(&mut self, paths: Vec<String>, files: Vec<Uint8Array>) -> Result<String, JsValue> {
         self.shared = None;
         let files: Vec<(String, Vec<u8>)> = paths.into_iter().zip(files.iter().map(Uint8Array::to_vec)).collect();
@@ -208,7 +217,7 @@ impl TrainingSet {
     fn insert(&mut self, path: String, film: Result<Prepared>) -> Option<Failed> {
         let error = film.and_then(|(grey, facts)| self.films.insert_with(&path, grey, Some(facts))).err()?;
         self.films.insert_unreadable(&path, &error.to_string());
-        Some(Failed { path, kind: error.kind(), message: error.to_string() })
+        Some(Failed::new(path, &error))
     }
 
     fn shared(&self) -> Result<&Shared> {
