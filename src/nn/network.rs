@@ -235,21 +235,16 @@ impl Learner {
     /// # Errors
     /// candle's, for a tensor of another shape or type.
     pub fn forward_from(&self, given: Given, input: &Tensor, train: bool) -> candle_core::Result<Tensor> {
-        let dropout = {
+        let (number, dropout) = {
             let mut state = lock(&self.state);
             state.passes += 1;
             let (rate, seed) = state.dropout;
             let dropout = train.then(|| Dropout::new(rate, seed, state.step));
             state.step += u64::from(train);
-            dropout
+            (state.passes, Mutex::new(dropout))
         };
-        let op = LearningPass {
-            network: Arc::clone(&self.network),
-            state: Arc::clone(&self.state),
-            number: lock(&self.state).passes,
-            given,
-            dropout: Mutex::new(dropout),
-        };
+        let op =
+            LearningPass { network: Arc::clone(&self.network), state: Arc::clone(&self.state), number, given, dropout };
         if train {
             // candle goes back to variables only.
             Var::from_tensor(input)?.apply_op1(op)

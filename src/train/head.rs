@@ -4,6 +4,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::lbfgs::minimise;
+use super::loss::all_but;
 use super::{healthy_then_kind, share_among};
 use crate::data::Origin;
 use crate::metrics::logistic::standard;
@@ -92,8 +93,7 @@ fn loss(
 /// What both ridges cost; nothing holds the biases.
 fn held_back(weight: &Tensor, config: &HeadConfig) -> candle_core::Result<Tensor> {
     let classes = weight.dim(0)?;
-    let others: Vec<u32> = (0..classes).filter(|&class| class != config.healthy).map(|class| class as u32).collect();
-    let others = weight.contiguous()?.index_select(&Tensor::new(others, &Device::Cpu)?, 0)?;
+    let others = weight.contiguous()?.index_select(&all_but(config.healthy, classes)?, 0)?;
     let mean = others.mean_keepdim(0)?;
     let square = |weight: Tensor, factor: f64| weight.sqr()?.sum_all()?.affine(0.5 * factor, 0.0);
     let healthy = square(weight.narrow(0, config.healthy, 1)?, config.ridge)?;

@@ -68,8 +68,7 @@ pub fn healthy_then_kind(
     let (n, classes) = logits.dims2()?;
     assert_eq!(origins.len(), n);
     let [logits, targets] = [logits.to_dtype(DType::F64)?.contiguous()?, targets.to_dtype(DType::F64)?.contiguous()?];
-    let kinds: Vec<u32> = (0..classes).filter(|&class| class != healthy).map(|class| class as u32).collect();
-    let kinds = Tensor::new(kinds, &Device::Cpu)?;
+    let kinds = all_but(healthy, classes)?;
     let others = logits.index_select(&kinds, 1)?;
     let together = others.log_sum_exp(1)?;
     // Log odds of being ill: d.
@@ -128,6 +127,12 @@ fn pairs_within_sources(
         images.into_iter().for_each(|i| paired[i] = true);
     }
     Ok((paired, loss))
+}
+
+/// The places of all `classes` but the `healthy` one.
+pub(super) fn all_but(healthy: usize, classes: usize) -> Result<Tensor> {
+    let places: Vec<u32> = (0..classes).filter(|&class| class != healthy).map(|class| class as u32).collect();
+    Tensor::new(places, &Device::Cpu)
 }
 
 /// `log(1 + exp(x))` of each value, without overflow.

@@ -106,7 +106,7 @@ impl Trainer {
     /// # Errors
     /// As for [`step`](Self::step).
     pub fn gradients(&mut self, batch: Batch) -> Result<Weights> {
-        let (_, loss) = self.loss(Given::Images, batch, true)?;
+        let (loss, _) = self.loss(Given::Images, batch, true)?;
         let learner = self.descent.learner();
         learner.collect();
         sure(loss.backward());
@@ -132,9 +132,10 @@ impl Trainer {
     }
 
     fn step_on(&mut self, given: Given, batch: Batch) -> Result<StepReport> {
-        let (report, loss) = self.loss(given, batch, true)?;
+        let n = batch.n;
+        let (loss, correct) = self.loss(given, batch, true)?;
         let [loss, learning_rate] = self.descent.step(&loss)?;
-        Ok(StepReport { loss, learning_rate, ..report })
+        Ok(StepReport { loss, correct, n, learning_rate })
     }
 
     /// Loss and correct answers on a batch, without training on it.
@@ -154,8 +155,9 @@ impl Trainer {
     }
 
     fn report(&mut self, given: Given, batch: Batch) -> Result<StepReport> {
-        let (report, loss) = self.loss(given, batch, false)?;
-        Ok(StepReport { loss: scalar(&loss), ..report })
+        let n = batch.n;
+        let (loss, correct) = self.loss(given, batch, false)?;
+        Ok(StepReport { loss: scalar(&loss), correct, n, learning_rate: 0.0 })
     }
 
     /// The batch with what the last layer reads of its images in their place, `[n, f]`.
@@ -186,8 +188,8 @@ impl Trainer {
         if expected == found { Ok(()) } else { Err(Error::BufferLength { expected, found }) }
     }
 
-    /// Goes forward: what there is to report but for the loss, and the loss itself.
-    fn loss(&mut self, given: Given, mut batch: Batch, training: bool) -> Result<(StepReport, Tensor)> {
+    /// Goes forward: the loss, and how many images are called what they are.
+    fn loss(&mut self, given: Given, mut batch: Batch, training: bool) -> Result<(Tensor, usize)> {
         self.check(given, &batch)?;
         let (n, classes) = (batch.n, batch.classes);
         let mixed = training && self.config.mixup > 0.0;
@@ -224,7 +226,7 @@ impl Trainer {
             }
             _ => categorical_cross_entropy(&logits, &targets),
         };
-        Ok((StepReport { loss: 0.0, correct, n, learning_rate: 0.0 }, sure(loss)))
+        Ok((sure(loss), correct))
     }
 }
 
