@@ -32,7 +32,7 @@ WASM_VARIANTS=(
   "dicom dicom-decoder -Copt-level=s"
 )
 
-# What is tested and linted: the library, and the kernels, which are compiled with other settings.
+# What is tested and linted: the library, and the kernels, which are a package of their own.
 PACKAGES=(--package roentgen --package roentgen-kernels)
 
 usage() {

@@ -36,16 +36,16 @@ train() {
 }
 # Version 4 had neither the collection from many hospitals (coh_), nor RSNA's films of sick adults, nor masses, and of the NIH's
 # sick adults half of those that are there now.
-only=(--only '*/rad_*' --only '*/ker_*' --only 'Other Pneumonia/nih_*')
+earlier=(--arch efficientnet-lite0-slim --only '*/rad_*' --only '*/ker_*' --only 'Other Pneumonia/nih_*')
 
 # First on small films, of which it sees twice as many in the same time; then at the 224 pixels that the films have, on blends
 # of films and on lungs with the surroundings of another film; then the same with sick adults three times as often. Of what
 # is shipped the first part was to have nine epochs, and was broken off after the fourth.
-train runs/four-findings-1 "$weights" --arch efficientnet-lite0-slim "${only[@]}" --side 160 --epochs 4 --steps-per-epoch 450 --learning-rate 1e-3 --seed 1 \
-  --weight-decay 0.02 --augment 1 --blur 0.8
-large=(--side 224 --epochs 6 --steps-per-epoch 450 --weight-decay 0.05 --augment 0.9 --blur 1 --mixup 0.2 --surroundings 0.3)
-train runs/four-findings-2 runs/four-findings-1/weights.safetensors --arch efficientnet-lite0-slim "${only[@]}" "${large[@]}" --learning-rate 8e-4 --seed 2
-train runs/four-findings-3 runs/four-findings-2/weights.safetensors --arch efficientnet-lite0-slim "${only[@]}" "${large[@]}" --learning-rate 5e-4 --seed 3 \
+train runs/four-findings-1 "$weights" "${earlier[@]}" --side 160 --epochs 4 --steps-per-epoch 450 --learning-rate 1e-3 \
+  --seed 1 --weight-decay 0.02 --augment 1 --blur 0.8
+large=("${earlier[@]}" --side 224 --epochs 6 --steps-per-epoch 450 --weight-decay 0.05 --augment 0.9 --blur 1 --mixup 0.2 --surroundings 0.3)
+train runs/four-findings-2 runs/four-findings-1/weights.safetensors "${large[@]}" --learning-rate 8e-4 --seed 2
+train runs/four-findings-3 runs/four-findings-2/weights.safetensors "${large[@]}" --learning-rate 5e-4 --seed 3 \
   --draw "Other Pneumonia=3"
 
 # It knows the sick adults of training by heart, and learns no more from them. Told from healthy adults of the same hospital,
